@@ -1,0 +1,197 @@
+"""Each setting, declared once: type, parser, default, one line of prose.
+
+etc/videod.ini, the man page videod.ini(5), `videod check` and the ini reader all go by these declarations.
+A default that depends on the environment or the user is computed in `ini.py` from an empty text here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from videod.config import values as v
+
+
+@dataclass(frozen=True)
+class Option:
+    """How one setting is read: default as text, parser, prose, whether a reload takes it up."""
+
+    default: str
+    parse: v.Parser
+    doc: str
+    live: bool = False
+
+
+def option(default: str, parse: v.Parser, doc: str, *, live: bool = False) -> Any:
+    """Declare a setting."""
+    return field(metadata={"option": Option(default, parse, doc, live)})
+
+
+def options(section: type) -> dict[str, Option]:
+    """The declared options of a section class, in order."""
+    return {f.name: f.metadata["option"] for f in dataclasses.fields(section) if "option" in f.metadata}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """How to encode; `[preset NAME]`. Built in: default, html5, classic."""
+
+    container: str = option("mp4", v.one_of("mp4", "mov", "mkv", "ts"), "the container: mp4, mov, mkv or ts")
+    video: str = option("h264", v.one_of("h264", "hevc"), "the codec of the picture: h264 or hevc")
+    quality: int = option("20", v.whole(0, 51), "constant quality (CRF): 0 lossless, 18 fine, 23 usual, 51 worst")
+    speed: str = option(
+        "veryfast",
+        v.one_of("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"),
+        "the encoder's preset: ultrafast to veryslow",
+    )
+    maxrate: int = option("0", v.size, "most bits a second of the picture, as in 8M; 0: no cap")
+    audio: str = option("aac", v.one_of("aac"), "the codec of the sound")
+    audio_rate: int = option("128K", v.size, "bits a second of each sound track")
+    max_height: int = option("0", v.whole(0, 16384), "scale down to this height; 0: never")
+    max_fps: float = option("0", v.rate, "leave out frames above this rate; 0: never")
+    deinterlace: bool = option("yes", v.yes_no, "de-interlace what is marked as interlaced, one frame a frame")
+    square: bool = option("no", v.yes_no, "resample to square pixels")
+    sdr: bool = option("yes", v.yes_no, "tone-map HDR to BT.709")
+
+
+BUILT_IN_PRESETS: Mapping[str, Mapping[str, str]] = {
+    "default": {"quality": "18"},
+    "html5": {"quality": "22", "max_height": "1080", "max_fps": "60", "square": "yes"},
+    "classic": {"quality": "22", "max_fps": "15", "audio_rate": "96K", "square": "yes", "speed": "medium"},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Storage:
+    """Access to an object store; `[storage s3]`, `[storage gs]`, `[storage az]`, `[storage rclone]`."""
+
+    access_key: str = option("", v.text, "key id (s3), account name (az)")
+    secret_key: str = option("", v.text, "secret key (s3), account key (az); take it from ${file:PATH}")
+    session_token: str = option("", v.text, "token of temporary credentials (s3)")
+    region: str = option("", v.word, "region (s3); empty: us-east-1")
+    endpoint: str = option("", v.word, "address of a server of your own; empty: the provider's")
+    allow_http: bool = option("no", v.yes_no, "let the endpoint be plain http")
+    service_account: str = option("", v.path, "file with the service account's key (gs)")
+    config: str = option("", v.path, "rclone's configuration file (rclone)")
+    buckets: tuple[str, ...] = option("*", v.words, "the buckets, containers or remotes that messages may name")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """What to send to one host; `[source HOST]`. Never sent to another host after a redirect."""
+
+    header: tuple[str, ...] = option("", lambda t: tuple(x for x in t.splitlines() if x), "headers, one a line")
+    user: str = option("", v.text, "user name for basic authentication")
+    password: str = option("", v.text, "its password; take it from ${file:PATH}")
+    ca_file: str = option("", v.path, "certificates to trust instead of the system's")
+    limit_rate: int = option("0", v.size, "most bytes a second of one download; 0: no limit")
+    user_agent: str = option("", v.text, "the User-Agent to send")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All settings of one environment, checked; frozen, handed on, never global."""
+
+    env: str
+    file: str
+    presets: Mapping[str, Preset]
+    storage: Mapping[str, Storage]
+    sources: Mapping[str, Source]
+
+    # Redis
+    redis: str = option(
+        "redis://localhost:6379/0",
+        v.redis_url,
+        "where Redis is: redis://, rediss:// (TLS), unix://, or embedded: a private redis-server below state_dir",
+    )
+    queue: str = option("video_info_queue", v.name, "list that producers LPUSH to")
+    batch_queue: str = option("batch_download_tasks", v.name, "second list, served in turn with the first")
+    abnormal_queue: str = option("abnormal_video_info_queue", v.name, "list served when both are empty")
+    batch_reply_prefix: str = option("batch_download_resp_", v.name, "reply list of a batch: this and its task_id")
+    prefix: str = option("videod:", v.name, "what the names of videod's own keys begin with")
+    node: str = option("", v.node_name, "name of this node; empty: HOSTNAME-ENV")
+    lease: float = option("30", v.duration, "seconds without a sign of life after which a node counts as gone")
+    events_max: int = option("100000", v.whole(1, 10**9), "entries kept in the stream of events")
+    progress_max: int = option("10000", v.whole(1, 10**9), "entries kept in the stream of progress")
+    keep_jobs: float = option("7d", v.duration, "how long records and reply lists are kept after the end; 0: for ever")
+    # work
+    max_worker: int = option("4", v.whole(1, 256), "slots: jobs at once", live=True)
+    max_encode: int = option(
+        "0", v.whole(0, 256), "of these how many may encode at once; 0: as many as cores", live=True
+    )
+    timeout: float = option("1h", v.duration, "for one attempt of a job that names none", live=True)
+    max_timeout: float = option("24h", v.duration, "the longest timeout that a message may ask for", live=True)
+    stall_timeout: float = option(
+        "2m", v.duration, "a tool or transfer that moves nothing for so long is ended", live=True
+    )
+    max_attempts: int = option("5", v.whole(1, 100), "tries of a job whose failure may pass", live=True)
+    max_crashes: int = option("3", v.whole(1, 100), "times that a job may take its daemon down")
+    retry_delay: float = option("10", v.duration, "seconds before the second try; doubled for each further one")
+    drain_timeout: float = option(
+        "0", v.duration, "how long stop waits for running jobs; 0: as long as they take", live=True
+    )
+    nice: int = option("10", v.whole(0, 19), "niceness of the tools", live=True)
+    memory_per_job: int = option("4G", v.size, "address space of each tool; 0: no limit", live=True)
+    max_source_bytes: int = option("100G", v.size, "largest source; 0: no limit", live=True)
+    max_pixels: int = option("36M", v.count, "pixels of the largest frame; 0: no limit", live=True)
+    max_duration: float = option("24h", v.duration, "longest result; 0: no limit", live=True)
+    # files
+    pid_file: str = option("", v.path, "lock and pid; empty: /run/videod/ENV.pid, or below state_dir when not root")
+    debug_log: str = option("", v.path, "the log; empty: /var/log/videod/ENV.log, or below state_dir when not root")
+    log_level: str = option(
+        "info", v.one_of("debug", "info", "warning", "error"), "debug, info, warning or error", live=True
+    )
+    log_format: str = option("text", v.one_of("text", "json"), "text or json")
+    state_dir: str = option(
+        "", v.path, "what is kept: empty: /var/lib/videod/ENV, ~/.local/state/videod/ENV when not root"
+    )
+    work_dir: str = option("", v.path, "scratch folders of running jobs; empty: state_dir/work")
+    min_free: int = option(
+        "1G", v.size, "below so much free space in work_dir no message is taken; 0: no limit", live=True
+    )
+    upload: str = option("", v.upload_base, "where results go by default; empty: file:STATE_DIR/clips/")
+    upload_paths: tuple[str, ...] = option(
+        "", v.paths, "folders that file: uploads may go below; empty: the folder of upload", live=True
+    )
+    download_dir: str = option("", v.path, "where downloads go; empty: state_dir/downloads")
+    allow_paths: tuple[str, ...] = option(
+        "", v.paths, "folders that file: sources may lie below; empty: none", live=True
+    )
+    shared_paths: tuple[str, ...] = option("", v.paths, "folders that every node has mounted", live=True)
+    fsync: bool | None = option(
+        "",
+        lambda t: v.yes_no(t) if t else None,
+        "yes: results survive a power cut; empty: yes for uploads, no for downloads",
+    )
+    # network
+    allow_hosts: tuple[str, ...] = option(
+        "*",
+        v.hosts,
+        "hosts that may be reached; * does not include loopback, link-local and metadata addresses",
+        live=True,
+    )
+    deny_hosts: tuple[str, ...] = option("", v.hosts, "hosts that may not be reached; wins over allow_hosts", live=True)
+    proxy: str = option("", v.proxy_url, "an HTTP proxy for all fetches, as http://host:port")
+    fetch_connections: int = option("4", v.whole(1, 64), "ranges of one source fetched at once")
+    connections: int = option("100", v.whole(1, 10000), "connections of all downloads together")
+    connections_per_task: int = option("20", v.whole(1, 1000), "connections of one download")
+    connections_per_host: int = option("6", v.whole(1, 1000), "connections to one host")
+    cache_bytes: int = option("0", v.size, "cache of fetched parts; 0: none")
+    recorder_jobs: int = option("1", v.whole(1, 100), "jobs at one recorder at once")
+    # secrets, rights
+    callback_secret: str = option("", v.text, "key that callbacks are signed with; take it from ${file:PATH}")
+    secrets_file: str = option("", v.path, "a second ini with secrets, mode 0600")
+    user: str = option("", v.word, "run as this user when started by root")
+    group: str = option("", v.word, "and this group; empty: the user's")
+
+    @property
+    def secret_values(self) -> tuple[str, ...]:
+        """What `videod check` and the log must never show."""
+        found = [self.callback_secret]
+        for storage in self.storage.values():
+            found += [storage.secret_key, storage.session_token]
+        for source in self.sources.values():
+            found += [source.password, *source.header]
+        return tuple(text for text in found if text)

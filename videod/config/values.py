@@ -1,0 +1,175 @@
+"""Parse one value of the ini. Each parser takes the text and returns the value or raises ValueError
+with what is allowed: `a size such as 500M, 10G or 0`."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+Parser = Callable[[str], Any]
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_TIMES = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_TRUE, _FALSE = {"yes", "true", "on", "1"}, {"no", "false", "off", "0"}
+
+
+def whole(low: int, high: int) -> Parser:
+    """A whole number from low to high."""
+
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"-?[0-9]{1,18}", text) or not low <= int(text) <= high:
+            raise ValueError(f"a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def size(text: str) -> int:
+    """Bytes: `500M`, `10G`, `0`; the units are powers of 1024."""
+    found = re.fullmatch(r"([0-9]{1,12})([KMGT]?)B?", text, re.IGNORECASE)
+    if not found:
+        raise ValueError("a size such as 500M, 10G or 0")
+    return int(found[1]) * _UNITS[found[2].upper()]
+
+
+def count(text: str) -> int:
+    """A count with an optional M or K of a thousand: `36M` pixels."""
+    found = re.fullmatch(r"([0-9]{1,12})([KM]?)", text, re.IGNORECASE)
+    if not found:
+        raise ValueError("a count such as 36M or 0")
+    return int(found[1]) * {"": 1, "K": 1000, "M": 1000000}[found[2].upper()]
+
+
+def duration(text: str) -> float:
+    """Seconds: `90`, `1.5`, `15m`, `24h`, `7d`."""
+    found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)([smhd]?)", text)
+    if not found:
+        raise ValueError("a time such as 90, 15m, 24h or 7d")
+    return float(found[1]) * _TIMES[found[2]]
+
+
+def rate(text: str) -> float:
+    """A rate in 1/s, as in 29.97."""
+    if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,6})?", text):
+        raise ValueError("a rate such as 30 or 29.97")
+    return float(text)
+
+
+def yes_no(text: str) -> bool:
+    """yes or no."""
+    if text.lower() in _TRUE | _FALSE:
+        return text.lower() in _TRUE
+    raise ValueError("yes or no")
+
+
+def one_of(*allowed: str) -> Parser:
+    """One of a few words."""
+
+    def parse(text: str) -> str:
+        if text not in allowed:
+            raise ValueError("one of " + ", ".join(allowed))
+        return text
+
+    return parse
+
+
+def word(text: str) -> str:
+    """Text without white space or control characters."""
+    if re.search(r"[\s\x00-\x1f\x7f]", text) or len(text) > 200:
+        raise ValueError("a name without white space, up to 200 characters")
+    return text
+
+
+def name(text: str) -> str:
+    """A Redis key: not empty."""
+    if not text:
+        raise ValueError("a name that is not empty")
+    return word(text)
+
+
+def node_name(text: str) -> str:
+    """The name of a node, which is part of keys and folder names."""
+    if text and not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", text):
+        raise ValueError("1 to 128 of A-Z a-z 0-9 . _ - and the first a letter, digit or _")
+    return text
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Several names, separated by commas or white space."""
+    return tuple(part for part in re.split(r"[,\s]+", text) if part)
+
+
+def path(text: str) -> str:
+    """An absolute path; ~ is the home folder."""
+    value = os.path.expanduser(text)
+    if (text and not os.path.isabs(value)) or "\0" in value:
+        raise ValueError("an absolute path")
+    return os.path.normpath(value) if value else ""
+
+
+def paths(text: str) -> tuple[str, ...]:
+    """Absolute paths, separated by commas or line ends (a path may hold blanks)."""
+    return tuple(path(part.strip()) for part in re.split(r"[,\n]+", text) if part.strip())
+
+
+def text(value: str) -> str:
+    """Any text."""
+    return value
+
+
+def redis_url(value: str) -> str:
+    """Where Redis is."""
+    allowed = "redis://, rediss:// or unix:// with host or path, or embedded"
+    if value == "embedded":
+        return value
+    try:
+        parts = urlsplit(value)
+        parts.port  # noqa: B018 - raises on a port that is none
+    except ValueError:
+        raise ValueError(allowed) from None
+    if parts.scheme not in ("redis", "rediss", "unix") or not (parts.hostname or parts.path):
+        raise ValueError(allowed)
+    return value
+
+
+def upload_base(value: str) -> str:
+    """Where results go when a message does not say it; empty: the default."""
+    if not value:
+        return ""
+    if value.startswith("/"):
+        value = "file:" + value
+    scheme = value.partition(":")[0]
+    if scheme not in ("file", "s3", "gs", "az", "http", "https", "rclone"):
+        raise ValueError("a folder, or an address of file:, s3:, gs:, az:, http:, https: or rclone:")
+    if scheme == "file" and not os.path.isabs(file_path(value)):
+        raise ValueError("file: and an absolute path")
+    return value
+
+
+def file_path(address: str) -> str:
+    """The path of `file:///a`, `file:/a` or `/a`, not decoded."""
+    rest = address[5:] if address.lower().startswith("file:") else address
+    if rest.startswith("//"):
+        host, slash, tail = rest[2:].partition("/")
+        if host not in ("", "localhost"):
+            return ""
+        rest = slash + tail
+    return rest
+
+
+def proxy_url(value: str) -> str:
+    """An HTTP proxy."""
+    if value and (urlsplit(value).scheme != "http" or not urlsplit(value).hostname):
+        raise ValueError("http://host:port of a proxy")
+    return value
+
+
+def hosts(value: str) -> tuple[str, ...]:
+    """Names, *.example.org, addresses or CIDR, each with an optional :port."""
+    found = words(value)
+    for entry in found:
+        if "/" in entry.replace("/", "", 1) or "://" in entry or "@" in entry:
+            raise ValueError("names, *.example.org, addresses or CIDR, each with an optional :port")
+    return found

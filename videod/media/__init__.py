@@ -1,0 +1,1 @@
+"""What is known about a video, and how to cut it: probe, plan, argv, cut, verify."""

@@ -1,0 +1,1 @@
+"""Bytes in and bytes out: the guard, fetching and uploading."""
