@@ -9,6 +9,8 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
+from videod.config import hosts as rules
+
 Parser = Callable[[str], Any]
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _TIMES = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -170,6 +172,5 @@ def hosts(value: str) -> tuple[str, ...]:
     """Names, *.example.org, addresses or CIDR, each with an optional :port."""
     found = words(value)
     for entry in found:
-        if "/" in entry.replace("/", "", 1) or "://" in entry or "@" in entry:
-            raise ValueError("names, *.example.org, addresses or CIDR, each with an optional :port")
+        rules.parse(entry)
     return found
