@@ -45,6 +45,10 @@ class RedisAway(VideodError):
     """Redis does not answer, or not yet, or refuses for now; the same call may go through later."""
 
 
+class RedisRefused(RedisAway):
+    """Redis answered that it will not do this: a key of another type, no permission, another hash slot."""
+
+
 class Cancelled(Exception):
     """The job was told to stop: by a forced end of the daemon or by the user. Not a failure."""
 

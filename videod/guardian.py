@@ -18,13 +18,13 @@ GRACE = 1.0
 
 
 def marked(mark: bytes) -> list[int]:
-    """The processes whose environment holds `mark` (NAME=value), but not this one."""
+    """The processes with a variable that begins with `mark` (NAME=value), but not this one."""
     found = []
     for entry in os.listdir("/proc"):
         if entry.isdigit() and int(entry) != os.getpid():
             try:
                 with open(f"/proc/{entry}/environ", "rb") as environ:
-                    if mark in environ.read().split(b"\0"):
+                    if any(variable.startswith(mark) for variable in environ.read().split(b"\0")):
                         found.append(int(entry))
             except OSError:  # gone, or another user's
                 continue

@@ -8,6 +8,7 @@ it ends, for whatever reason, its whole group is killed; should the daemon die f
 from __future__ import annotations
 
 import os
+import secrets
 import shlex
 import shutil
 import signal
@@ -40,13 +41,18 @@ def find(tool: str) -> str:
 
 
 class Guardian:
-    """Our end of the pipe to the guardian (see guardian.py), which it starts. One for each daemon."""
+    """Our end of the pipe to the guardian (see guardian.py), which it starts. One for each daemon.
+
+    `owner` names the node. The mark of our children adds a token of this run: the guardian of a run that
+    was killed must not end the children of the next one.
+    """
 
     def __init__(self, owner: str) -> None:
-        self.owner = owner
+        self.owner = f"{owner}/{secrets.token_hex(8)}"
+        self._earlier = f"{MARK}={owner}/".encode()
         self._lock = threading.Lock()
         self._child = subprocess.Popen(
-            [sys.executable, "-I", "-S", guardian.__file__, f"{MARK}={owner}"],
+            [sys.executable, "-I", "-S", guardian.__file__, f"{MARK}={self.owner}"],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -63,9 +69,16 @@ class Guardian:
         """The group is gone."""
         self._say("-", group)
 
-    def sweep(self) -> int:
-        """Kill what earlier daemons of this owner left behind; how many processes that were."""
-        return guardian.kill_marked(f"{MARK}={self.owner}".encode())
+    def sweep(self, seconds: float = 5.0) -> int:
+        """Kill what earlier runs left behind and wait until it is gone; how many processes that were.
+
+        Before we start anything of our own: two redis-servers on the same data would destroy it.
+        """
+        killed = guardian.kill_marked(self._earlier)
+        deadline = time.monotonic() + seconds
+        while guardian.kill_marked(self._earlier) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return killed
 
     def close(self) -> None:
         """Let the guardian look a last time and end."""

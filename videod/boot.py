@@ -1,0 +1,111 @@
+"""What must be true before we say READY, and the rooms that are built on the way, each with its owner."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import time
+from dataclasses import dataclass
+
+from videod import embedded
+from videod.attempt import folder_of
+from videod.config.settings import Settings
+from videod.errors import ConfigError, RedisAway
+from videod.jobqueue import Connection, Health, JobQueue
+from videod.jobqueue.nodes import Node
+from videod.jobqueue.recovery import Recovery
+from videod.process import Guardian, Server, find
+
+TOOLS = ("wget", "ffmpeg", "ffprobe", "setpriv", "prlimit", "nice")
+BLOCK_SECONDS = 1.0
+LOADING_SECONDS = 60.0
+
+
+@dataclass
+class Rooms:
+    """What the service works with; `close` ends it in the right order."""
+
+    guardian: Guardian
+    server: Server | None
+    health: Health
+    shared: Connection
+    blocking: Connection
+    queue: JobQueue
+    recovery: Recovery
+    node: Node
+
+    def close(self) -> None:
+        """Leave Redis, then end our own redis-server, then the guardian, which looks a last time."""
+        with contextlib.suppress(RedisAway):
+            self.node.leave()
+        self.blocking.close()
+        self.shared.close()
+        if self.server:
+            self.server.stop()
+        self.guardian.close()
+
+
+def check_tools(settings: Settings) -> None:
+    """ToolMissing for the first tool that is not installed."""
+    for tool in (*TOOLS, *(("redis-server",) if settings.redis == "embedded" else ())):
+        find(tool)
+
+
+def check_work_dir(settings: Settings) -> None:
+    """ConfigError when the scratch folder cannot be written."""
+    folder = folder_of(settings)
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        probe = folder / ".probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ConfigError(f"cannot write work_dir: {folder}: {error.strerror}") from None
+
+
+def build(settings: Settings, log: logging.Logger) -> Rooms:
+    """Check and build everything; on an error what was started is ended again."""
+    check_tools(settings)
+    check_work_dir(settings)
+    # held by the lock of the pidfile: no other daemon of this node runs on this machine
+    guardian = Guardian(f"{settings.node}:{os.path.realpath(settings.state_dir)}")
+    with contextlib.ExitStack() as undo:
+        undo.callback(guardian.close)
+        if killed := guardian.sweep():
+            log.warning("ended %d processes that an earlier daemon left behind", killed)
+        server = embedded.start(settings, guardian) if settings.redis == "embedded" else None
+        if server:
+            undo.callback(server.stop)
+        rooms = _connect(settings, log, guardian, server)
+        undo.pop_all()
+    return rooms
+
+
+def _connect(settings: Settings, log: logging.Logger, guardian: Guardian, server: Server | None) -> Rooms:
+    health = Health(log)
+    shared = Connection(settings, health)
+    _wait_for(shared, server)
+    node = Node(settings, shared)
+    node.register()
+    recovery = Recovery(settings, shared)
+    if found := recovery.after_crash():
+        log.warning("took up %d messages that an earlier daemon had left", found)
+    for scratch in folder_of(settings).iterdir():
+        shutil.rmtree(scratch, ignore_errors=True)
+    blocking = Connection(settings, health, blocking=BLOCK_SECONDS)
+    return Rooms(guardian, server, health, shared, blocking, JobQueue(settings, shared, blocking), recovery, node)
+
+
+def _wait_for(connection: Connection, server: Server | None) -> None:
+    """An embedded server needs a moment to listen, and longer to load its data."""
+    deadline = time.monotonic() + (LOADING_SECONDS if server else 0)
+    while True:
+        try:
+            connection.check()
+            return
+        except RedisAway:
+            if server is None or server.exited() or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)

@@ -1,0 +1,158 @@
+"""check: everything that must be right before start, each problem in one line."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from videod import boot
+from videod.cancel import Cancel
+from videod.cli.where import Place, place
+from videod.config import Settings
+from videod.errors import ConfigError, VideodError
+from videod.jobqueue import Connection
+from videod.process import Guardian, Tools, find
+from videod.redact import hide
+
+VERSIONED = {"ffmpeg": "-version", "ffprobe": "-version", "wget": "--version", "redis-server": "--version"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report; `code` is 0 where all is well."""
+
+    what: str
+    text: str
+    code: int = 0
+    advice: bool = False
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """Print findings; exit 0, else the code of the first problem (6, 5, 1)."""
+    here = place(arguments.config, arguments.env)
+    findings = [Finding("configuration", f"{here.settings.file} [{here.settings.env}]")]
+    for look in (_folders, _tools, _redis, _storage, _disk):
+        findings += look(here)
+    problems = [finding for finding in findings if finding.code]
+    if arguments.json:
+        rows = [{"what": f.what, "text": f.text, "ok": not f.code, "advice": f.advice} for f in findings]
+        print(json.dumps({"env": here.settings.env, "ok": not problems, "findings": rows}))
+    else:
+        for f in findings:
+            print(f"{'problem' if f.code else 'advice ' if f.advice else 'ok     '}  {f.what}: {hide(f.text)}")
+    return problems[0].code if problems else 0
+
+
+def _try(what: str, good: str, step: Callable[[], object]) -> Finding:
+    try:
+        step()
+    except VideodError as error:
+        return Finding(what, str(error), error.exit_code)
+    return Finding(what, good)
+
+
+def _folders(here: Place) -> Iterator[Finding]:
+    settings = here.settings
+    wanted = {"pid_file": Path(settings.pid_file).parent, "debug_log": Path(settings.debug_log).parent}
+    wanted |= {"state_dir": Path(settings.state_dir), "work_dir": Path(settings.work_dir)}
+    for name, folder in wanted.items():
+        yield _try(name, str(folder), lambda name=name, folder=folder: _writable(name, folder))  # type: ignore[misc]
+
+
+def _writable(name: str, folder: Path) -> None:
+    nearest = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise ConfigError(f"{name}: {folder}: cannot be written: make it, or choose another")
+
+
+def _tools(here: Place) -> Iterator[Finding]:
+    wanted = boot.TOOLS + (("redis-server",) if here.settings.redis == "embedded" else ())
+    with tempfile.TemporaryDirectory() as folder:
+        guardian = Guardian(f"check:{os.getpid()}")
+        try:
+            tools = Tools(guardian, Cancel(), Path(folder))
+            for tool in wanted:
+                yield _tool(tools, tool)
+        finally:
+            guardian.close()
+
+
+def _tool(tools: Tools, tool: str) -> Finding:
+    try:
+        path = find(tool)
+        if tool not in VERSIONED:
+            return Finding(tool, path)
+        first = tools.run([tool, VERSIONED[tool]], may_fail=True).stdout.decode("utf-8", "replace").split("\n")[0]
+    except VideodError as error:
+        return Finding(tool, str(error), error.exit_code)
+    return Finding(tool, f"{path}, {re.sub(r' Copyright.*', '', first)}")
+
+
+def _redis(here: Place) -> Iterator[Finding]:
+    settings = here.settings
+    if settings.redis == "embedded" and not here.running:
+        yield Finding("redis", "embedded: starts with the daemon")
+        return
+    connection = Connection(settings)
+    try:
+        yield Finding("redis", f"{hide(settings.redis)}, version {connection.check()}")
+        yield from _durability(connection)
+    except VideodError as error:
+        yield Finding("redis", str(error), error.exit_code)
+
+
+def _durability(connection: Connection) -> Iterator[Finding]:
+    names = ("appendonly", "appendfsync", "maxmemory", "maxmemory-policy")
+    try:
+        values = {name: _config(connection, name) for name in names}
+    except VideodError:
+        yield Finding(
+            "redis", "CONFIG GET is not allowed: cannot tell whether it keeps what it acknowledged", advice=True
+        )
+        return
+    if values["appendonly"] != "yes":
+        yield Finding("redis", "appendonly is no: messages are lost when Redis dies: set appendonly yes", advice=True)
+    elif values["appendfsync"] != "always":
+        yield Finding("redis", "appendfsync is not always: about two seconds are at risk in a crash", advice=True)
+    if values["maxmemory"] not in ("", "0") and values["maxmemory-policy"] != "noeviction":
+        text = f"maxmemory-policy is {values['maxmemory-policy']}: messages may be evicted: set noeviction"
+        yield Finding("redis", text, 1)
+
+
+def _config(connection: Connection, name: str) -> str:
+    answer = connection.call("CONFIG", "GET", name)
+    values = list(answer.values()) if isinstance(answer, dict) else answer[1:]
+    return "".join(value.decode() if isinstance(value, bytes) else str(value) for value in values)
+
+
+def _storage(here: Place) -> Iterator[Finding]:
+    for scheme in here.settings.storage:
+        yield _try(f"storage {scheme}", "set up", lambda scheme=scheme: _library(scheme, here.settings))  # type: ignore[misc]
+
+
+def _library(scheme: str, settings: Settings) -> None:
+    if scheme == "rclone":
+        find("rclone")
+        return
+    try:
+        import obstore  # noqa: F401 - optional and heavy
+    except ImportError:
+        raise ConfigError(
+            f"[storage {scheme}]: {settings.file}: obstore is missing: pip install 'videod[s3]'"
+        ) from None
+
+
+def _disk(here: Place) -> Iterator[Finding]:
+    settings = here.settings
+    folder = Path(settings.work_dir)
+    nearest = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    free = shutil.disk_usage(nearest).free
+    text = f"{free >> 20} MiB free in {nearest}, min_free is {settings.min_free >> 20} MiB"
+    yield Finding("disk", text, 1 if free < settings.min_free else 0)

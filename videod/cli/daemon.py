@@ -1,0 +1,169 @@
+"""start, run, stop, restart, reload."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import select
+import signal
+import sys
+from collections.abc import Callable
+
+from videod import boot, daemonize, note
+from videod.cli.where import config, connect, look, place
+from videod.config import Settings
+from videod.errors import AlreadyRunning, NotRunning, VideodError
+from videod.jobqueue.browse import Browse
+from videod.logs import Logs
+from videod.pidfile import PidFile
+from videod.service import Service
+from videod.signals import Signals
+from videod.systemd import Systemd
+
+SHOW_SECONDS = 1.0
+
+
+def start(arguments: argparse.Namespace) -> int:
+    """Daemonize; returns when the daemon serves."""
+    ini = config(arguments.config)
+    settings = ini.settings(arguments.env)
+    _refuse_second(settings)
+    signals = Signals()
+    pid = daemonize.start(settings, signals.install, _server(settings, signals, ini.file, foreground=False))
+    if arguments.json:
+        print(json.dumps({"env": settings.env, "pid": pid, "node": settings.node}))
+    return 0
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve in the foreground."""
+    ini = config(arguments.config)
+    settings = ini.settings(arguments.env)
+    _refuse_second(settings)
+    signals = Signals()
+    signals.install()
+    serve = _server(settings, signals, ini.file, foreground=True)
+    code = daemonize.inside(settings, serve, lambda: None, detach=False)
+    # threads that a forced end left behind would hold up the interpreter's own exit
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _refuse_second(settings: Settings) -> None:
+    """Tell early and cheaply; the lock itself decides later."""
+    here = look(settings)
+    if here.running and here.holder:
+        raise AlreadyRunning(f"already running with pid {here.holder.pid}: {settings.pid_file}: stop it first")
+
+
+def _server(settings: Settings, signals: Signals, file: str, *, foreground: bool) -> daemonize.Serve:
+    def load_again() -> Settings:
+        return config(file).settings(settings.env)
+
+    def serve(ready: Callable[[], None]) -> int:
+        systemd = Systemd()
+        logs = Logs(settings, foreground=foreground)
+        logs.log.info("starting: %s, pid %d, %d slots", settings.env, os.getpid(), settings.max_worker)
+        note.write(settings)
+        try:
+            rooms = boot.build(settings, logs.log)
+        except VideodError as error:
+            logs.log.error("cannot start: %s", error)
+            raise
+        try:
+            code = Service(settings, rooms, signals, logs, systemd, load_again).run(ready)
+        finally:
+            rooms.close()
+            logs.close()
+        note.write(settings, code)
+        return code
+
+    return serve
+
+
+def stop(arguments: argparse.Namespace) -> int:
+    """SIGTERM to the lock's owner, then wait; 0 also when nothing ran, 1 when something was given back."""
+    try:
+        here = place(arguments.config, arguments.env)
+    except NotRunning:
+        here = None
+    stopped = here is not None and here.running
+    code = _stop(here.settings, now=arguments.now, quiet=arguments.json) if here and stopped else 0
+    if arguments.json:
+        print(json.dumps({"stopped": stopped, "requeued": code != 0}))
+    elif not stopped:
+        print("no daemon runs here")
+    return code
+
+
+def restart(arguments: argparse.Namespace) -> int:
+    """Stop, if one runs, and start."""
+    here = place(arguments.config, arguments.env)
+    # wrong settings must not take a daemon down that runs well
+    boot.check_tools(here.settings)
+    if here.running:
+        _stop(here.settings, now=arguments.now, quiet=arguments.json)
+    arguments.env = here.settings.env
+    return start(arguments)
+
+
+def reload(arguments: argparse.Namespace) -> int:
+    """SIGHUP, after a look at the ini, so that its faults are seen here and not only in the log."""
+    here = place(arguments.config, arguments.env)
+    daemon, pid = _open_daemon(here.settings)
+    signal.pidfd_send_signal(daemon, signal.SIGHUP)
+    os.close(daemon)
+    if arguments.json:
+        print(json.dumps({"reloaded": True, "pid": pid}))
+    return 0
+
+
+def _open_daemon(settings: Settings) -> tuple[int, int]:
+    """A pidfd of the daemon: what we signal is what holds the lock, not a process that got its number later."""
+    gone = NotRunning(f"no daemon runs here: videod start {settings.env}")
+    holder = PidFile(settings.pid_file).look()
+    if not holder.held or holder.pid is None:
+        raise gone
+    try:
+        daemon = os.pidfd_open(holder.pid)
+    except ProcessLookupError:
+        raise gone from None
+    if PidFile(settings.pid_file).look() != holder:
+        os.close(daemon)
+        raise gone
+    return daemon, holder.pid
+
+
+def _stop(settings: Settings, *, now: bool, quiet: bool) -> int:
+    """End the daemon and wait until it is gone; its exit code."""
+    daemon, pid = _open_daemon(settings)
+    jobs = None
+    with contextlib.suppress(VideodError):
+        jobs = Browse(settings, connect(settings))
+    try:
+        signal.pidfd_send_signal(daemon, signal.SIGTERM)
+        if now:  # another number: two equal signals may arrive as one
+            signal.pidfd_send_signal(daemon, signal.SIGINT)
+        shown = ""
+        while not select.select([daemon], [], [], SHOW_SECONDS)[0]:
+            waits = _waits_for(jobs)
+            if waits != shown and not quiet:
+                print(waits, flush=True)
+            shown = waits
+    except PermissionError:
+        raise VideodError(f"may not signal pid {pid}: {settings.pid_file}: become root or its user") from None
+    finally:
+        os.close(daemon)
+    noted = note.read(settings)
+    return noted.code if noted and noted.pid == pid and noted.code is not None else 1
+
+
+def _waits_for(jobs: Browse | None) -> str:
+    try:
+        running = jobs.running() if jobs else []
+    except VideodError:
+        running = []
+    texts = [f"{job['id']} ({job.get('stage') or 'starts'} {job.get('percent', 0)} %)" for job in running]
+    return f"waiting for {len(texts)} jobs: {', '.join(texts)}" if texts else "waiting for the daemon to end"

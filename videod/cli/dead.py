@@ -1,0 +1,52 @@
+"""dead: messages that ended dead."""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+from typing import Any
+
+from videod.cli.where import browse
+from videod.errors import UsageError, VideodError
+from videod.redact import hide
+
+
+def dead(arguments: argparse.Namespace) -> int:
+    """List them, or drop one or all from the list (their records stay until they expire)."""
+    if arguments.all and arguments.drop is None:
+        raise UsageError("--all goes with --drop: command line: videod dead --drop --all")
+    _, jobs = browse(arguments.config, arguments.env)
+    entries = jobs.dead()
+    if arguments.drop is None:
+        return _list(arguments, entries)
+    wanted = [entry for entry in entries if arguments.all or _read(entry).get("id") == arguments.drop]
+    if not wanted and not arguments.all:
+        raise VideodError(f"no dead message of id {arguments.drop}: {arguments.drop}: see videod dead")
+    dropped = sum(jobs.drop_dead(entry) for entry in wanted)
+    print(json.dumps({"dropped": dropped}) if arguments.json else f"dropped {dropped}")
+    return 0
+
+
+def _list(arguments: argparse.Namespace, entries: list[bytes]) -> int:
+    documents = [_shown(_read(entry)) for entry in entries]
+    if arguments.json:
+        print(json.dumps(documents))
+        return 0
+    for document in documents:
+        error = document.get("error") or {}
+        what = f"{error.get('code', '?')}: {error.get('message', '')}"
+        print(f"{document.get('at', '?')}  {document.get('id', '?')}  {what}")
+    return 0
+
+
+def _read(entry: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(entry)
+    except ValueError:
+        return {"raw_base64": base64.b64encode(entry).decode()}
+    return value if isinstance(value, dict) else {"raw": str(value)}
+
+
+def _shown(entry: dict[str, Any]) -> dict[str, Any]:
+    return {**entry, "raw": hide(entry["raw"])} if isinstance(entry.get("raw"), str) else entry

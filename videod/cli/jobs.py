@@ -1,0 +1,92 @@
+"""list and show."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from typing import Any
+
+from videod.cli.where import browse
+from videod.errors import BadMessage, VideodError
+from videod.job import head
+from videod.jobqueue.browse import Browse
+from videod.message import read_envelope, read_message
+from videod.redact import hide
+
+WAITING = 100
+STATES = ("running", "waiting", "retry", "requeued", "done", "dead", "cancelled", "duplicate")
+
+
+def list_(arguments: argparse.Namespace) -> int:
+    """Running and ended jobs from their records, waiting messages from their lists (the next 100)."""
+    here, jobs = browse(arguments.config, arguments.env)
+    if arguments.state and arguments.state not in STATES:
+        raise VideodError(f"'{arguments.state}' is no state: --state: one of {', '.join(STATES)}")
+    found = [_brief(record) for record in jobs.jobs()]
+    found.sort(key=lambda job: str(job.get("taken_at", "")), reverse=True)
+    known = {job["id"] for job in found}
+    waiting = [job for job in _waiting(jobs, here.settings) if job["id"] not in known or not job["id"]]
+    shown = [job for job in waiting + found if arguments.state in (None, job["state"])]
+    if arguments.json:
+        print(json.dumps(shown))
+        return 0
+    for job in shown:
+        print(_line(job))
+    return 0
+
+
+def show(arguments: argparse.Namespace) -> int:
+    """One job whole; secrets of its message hidden."""
+    here, jobs = browse(arguments.config, arguments.env)
+    record = jobs.job(arguments.id)
+    if record is None:
+        record = next((job for job in _waiting(jobs, here.settings) if job["id"] == arguments.id), None)
+    if record is None:
+        raise VideodError(f"no job of this id: {arguments.id}: it never came, or its record expired")
+    if isinstance(record.get("message"), str):
+        record["message"] = hide(record["message"])
+    if arguments.json:
+        print(json.dumps(record))
+        return 0
+    for name, value in record.items():
+        text = value if isinstance(value, str) else json.dumps(value, indent=2)
+        lines = text.split("\n")
+        print(f"{name + ':':12} {lines[0]}")
+        for line in lines[1:]:
+            print(f"{'':12} {line}")
+    return 0
+
+
+def _brief(record: dict[str, Any]) -> dict[str, Any]:
+    names = ("id", "kind", "state", "node", "stage", "percent", "attempt", "taken_at", "ended_at", "error")
+    return {name: record[name] for name in names if record.get(name) not in (None, "", {})}
+
+
+def _waiting(jobs: Browse, settings: Any) -> list[dict[str, Any]]:
+    found = []
+    for name, element in jobs.waiting(WAITING):
+        try:
+            envelope = read_envelope(element)
+            raw = envelope.raw if envelope else element
+            known = head(read_message(raw), settings)
+            ident, kind = (envelope.id if envelope else known.id) or "", known.kind
+        except BadMessage:
+            raw, ident, kind = element, "", "?"
+        text = hide(raw.decode("utf-8", "replace"))[:2000]
+        found.append({"id": ident, "kind": kind, "state": "waiting", "list": name, "message": text})
+    return found
+
+
+def _line(job: dict[str, Any]) -> str:
+    width = shutil.get_terminal_size((200, 24)).columns
+    when = job.get("ended_at") or job.get("taken_at") or job.get("list", "")
+    error = job.get("error") or {}
+    what = f"{error.get('code')}: {error.get('message')}" if error else ""
+    if job["state"] == "running":
+        what = f"{job.get('stage', '')} {job.get('percent', 0)} %"
+    elif job["state"] == "waiting":
+        what = job["message"]
+    return f"{job['state']:9} {job['kind']:9} {job['id'] or '-':36} {when}  {' '.join(what.split())}"[
+        : max(width, 80)
+    ].rstrip()

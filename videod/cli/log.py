@@ -1,0 +1,58 @@
+"""log: print the debug log, of one job if named."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from collections import deque
+from collections.abc import Iterator
+from typing import TextIO
+
+from videod.cli.where import place
+from videod.errors import VideodError
+
+
+def log(arguments: argparse.Namespace) -> int:
+    """The last lines; with -f also those to come, over rotations. Works without a daemon when -e names one."""
+    settings = place(arguments.config, arguments.env).settings
+    path = settings.debug_log
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            lines = deque((line for line in file if _wanted(line, arguments.id)), maxlen=max(arguments.lines, 0))
+            if arguments.json:
+                print(json.dumps([line.rstrip("\n") for line in lines]))
+                return 0
+            for line in lines:
+                print(line, end="")
+            if arguments.follow:
+                for line in _follow(file, path):
+                    if _wanted(line, arguments.id):
+                        print(line, end="", flush=True)
+    except OSError as error:
+        raise VideodError(f"cannot read the log: {path}: {error.strerror}") from None
+    return 0
+
+
+def _wanted(line: str, ident: str | None) -> bool:
+    return not ident or f" job={ident} " in line or f'"job": "{ident}"' in line
+
+
+def _follow(file: TextIO, path: str) -> Iterator[str]:
+    """Lines as they come; a file that was rotated away is read to its end and then left for the new one."""
+    rest = ""
+    while True:
+        if line := file.readline():
+            rest += line
+            if rest.endswith("\n"):
+                yield rest
+                rest = ""
+            continue
+        try:
+            if os.stat(path).st_ino != os.fstat(file.fileno()).st_ino:
+                file = open(path, encoding="utf-8", errors="replace")  # noqa: SIM115 - lives as long as we do
+                continue
+        except FileNotFoundError:
+            pass
+        time.sleep(0.2)

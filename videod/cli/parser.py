@@ -1,0 +1,144 @@
+"""All verbs and their options in one place. A verb's file is imported when the verb is used."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from collections.abc import Callable
+from typing import NoReturn, TypeAlias
+
+from videod import __version__
+
+ENV_HELP = "dev, local or prod (default: $VIDEOD_ENV, else the one that runs here)"
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose errors have the one form of all our errors."""
+
+    def error(self, message: str) -> NoReturn:
+        """One line, exit 2."""
+        self.exit(2, f"videod: {message}: command line: see {self.prog} --help\n")
+
+
+Verbs: TypeAlias = "argparse._SubParsersAction[Parser]"
+
+
+def build() -> argparse.ArgumentParser:
+    """The parser of `videod`."""
+    parser = Parser(
+        prog="videod",
+        description="Cut, convert and fetch videos that producers name in a Redis list.",
+        epilog="example: videod start prod && videod push https://example.org/talk.mp4 --wait",
+    )
+    parser.add_argument("-c", "--config", metavar="FILE", help="the ini (default: $VIDEOD_CONFIG, /etc/videod.ini)")
+    parser.add_argument("--version", action="version", version=f"videod {__version__}")
+    verbs = parser.add_subparsers(metavar="COMMAND", required=True, dest="verb", parser_class=Parser)
+    _daemon(verbs)
+    _look(verbs)
+    _jobs(verbs)
+    return parser
+
+
+def _lazy(file: str, function: str) -> Callable[[argparse.Namespace], int]:
+    def run(arguments: argparse.Namespace) -> int:
+        found: int = getattr(importlib.import_module(f"videod.cli.{file}"), function)(arguments)
+        return found
+
+    return run
+
+
+def _verb(verbs: Verbs, name: str, file: str, text: str, example: str) -> Parser:
+    made: Parser = verbs.add_parser(
+        name, help=text, description=text[0].upper() + text[1:] + ".", epilog=f"example: {example}"
+    )
+    made.set_defaults(run=_lazy(file, {"list": "list_"}.get(name, name)))
+    return made
+
+
+def _word(parser: Parser, *, needed: bool = False) -> Parser:
+    parser.add_argument("env", metavar="ENV", nargs=None if needed else "?", help=ENV_HELP)
+    return parser
+
+
+def _option(parser: Parser) -> Parser:
+    parser.add_argument("-e", "--env", metavar="ENV", help=ENV_HELP)
+    return parser
+
+
+def _json(parser: Parser) -> Parser:
+    parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+    return parser
+
+
+def _daemon(verbs: Verbs) -> None:
+    _json(
+        _word(
+            _verb(verbs, "start", "daemon", "start the daemon and return when it serves", "videod start prod"),
+            needed=True,
+        )
+    )
+    _word(
+        _verb(verbs, "run", "daemon", "serve in the foreground, for systemd and supervisors", "videod run prod"),
+        needed=True,
+    )
+    stop = _json(_word(_verb(verbs, "stop", "daemon", "stop: finish what runs, then exit", "videod stop prod --now")))
+    restart = _json(_word(_verb(verbs, "restart", "daemon", "stop and start", "videod restart prod")))
+    for parser in (stop, restart):
+        parser.add_argument("--now", action="store_true", help="do not wait: put what runs back into its lists")
+    _json(_word(_verb(verbs, "reload", "daemon", "reopen the log, take up changed settings", "videod reload prod")))
+
+
+def _look(verbs: Verbs) -> None:
+    status = _verb(
+        verbs, "status", "status", "show daemon, slots, running jobs and queues", "videod status prod --json"
+    )
+    _json(_word(status))
+    check = _verb(verbs, "check", "check", "check configuration, tools, Redis, storage and disk", "videod check prod")
+    _json(_word(check))
+    log = _option(_verb(verbs, "log", "log", "print the debug log, of one job if named", "videod log -f my-job-1"))
+    log.add_argument("id", metavar="ID", nargs="?", help="only lines of this job")
+    log.add_argument("-f", "--follow", action="store_true", help="go on as it grows")
+    log.add_argument(
+        "-n", "--lines", metavar="N", type=int, default=100, help="begin with the last N lines (default 100)"
+    )
+    _json(log)
+    _completion(verbs)
+
+
+def _completion(verbs: Verbs) -> None:
+    text = "print the completion script of a shell"
+    completion = _verb(
+        verbs, "completion", "completion", text, "videod completion bash > /etc/bash_completion.d/videod"
+    )
+    completion.add_argument("shell", choices=("bash", "zsh", "tcsh"), help="which shell")
+
+
+def _jobs(verbs: Verbs) -> None:
+    example = 'videod push \'{"url": "https://example.org/v.mp4", "start": "1:30", "duration": 20}\' --wait'
+    push = _json(_option(_verb(verbs, "push", "push", "check a message and queue it", example)))
+    push.add_argument(
+        "message", metavar="MESSAGE", nargs="?", default="-", help="JSON, an address, a file, or - for stdin"
+    )
+    push.add_argument("--wait", action="store_true", help="show progress and exit with the outcome")
+    jobs = _json(
+        _option(_verb(verbs, "list", "jobs", "list jobs: running, waiting and ended", "videod list --state dead"))
+    )
+    jobs.add_argument("--state", metavar="STATE", help="only jobs in this state")
+    show = _json(_option(_verb(verbs, "show", "jobs", "show one job whole", "videod show my-job-1")))
+    show.add_argument("id", metavar="ID", help="the job's id")
+    dead = _json(
+        _option(
+            _verb(verbs, "dead", "dead", "list messages that ended dead, or drop them", "videod dead --drop my-job-1")
+        )
+    )
+    dead.add_argument(
+        "--drop", metavar="ID", nargs="?", const="", help="take this one out of the list; with --all: every one"
+    )
+    dead.add_argument("--all", action="store_true", help="with --drop: all of them")
+    demo = _json(
+        _verb(verbs, "demo", "demo", "try the whole chain here: private Redis, made video, one clip", "videod demo")
+    )
+    demo.add_argument("--url", metavar="URL", help="cut this video instead of a made one")
+    demo.add_argument("--start", metavar="TIME", help="begin of the clip (default 2)")
+    demo.add_argument("--end", metavar="TIME", help="end of the clip (default 5)")
+    demo.add_argument("--dir", metavar="DIR", default="demo", help="where to work and leave the clip (default ./demo)")

@@ -1,0 +1,68 @@
+"""push: check a message, queue it, and wait for its end if asked to."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import secrets
+import sys
+from pathlib import Path
+
+from videod.cli.wait import Watch, report
+from videod.cli.where import connect, place
+from videod.config import Settings
+from videod.errors import UsageError
+from videod.intake import Rejected, read
+from videod.jobqueue import Connection
+from videod.jobqueue.producer import push as put
+from videod.message import read_message
+
+MOST = 2 << 20
+
+
+def push(arguments: argparse.Namespace) -> int:
+    """Queue one message and print its id; with --wait exit 0 when it ends done, else 1."""
+    settings = place(arguments.config, arguments.env).settings
+    raw = prepared(_message(arguments.message), settings)
+    connection = connect(settings)
+    watch = Watch(connection, settings, raw)
+    ident = queue(connection, settings, raw)
+    if not arguments.wait:
+        print(json.dumps({"id": ident}) if arguments.json else ident)
+        return 0
+    if not arguments.json:
+        print(ident, flush=True)
+    record = watch.to_the_end(quiet=arguments.json)
+    return report(record, as_json=arguments.json)
+
+
+def _message(given: str) -> bytes:
+    if given == "-":
+        return sys.stdin.buffer.read(MOST)
+    named = not given.lstrip().startswith(("{", '"')) and "://" not in given and Path(given).is_file()
+    # a message in a file; what does not look like one is itself the video, by its path
+    if named and (found := Path(given).read_bytes()[:MOST]).lstrip()[:1] in (b"{", b'"'):
+        return found
+    return given.encode("utf-8", "surrogateescape")
+
+
+def prepared(raw: bytes, settings: Settings) -> bytes:
+    """The message with an id, after a check of every field; UsageError names what is wrong."""
+    order = read(raw, None, settings)
+    if isinstance(order, Rejected):
+        raise UsageError(f"{order.error}: message: mend it, see docs/protocol.md")
+    if order.unknown:
+        raise UsageError(f"unknown field {order.unknown[0]}: message: see docs/protocol.md")
+    values = read_message(raw)
+    if "task_id" in values:
+        return raw
+    return json.dumps({"id": values.get("id") or secrets.token_hex(16), **values}).encode()
+
+
+def queue(connection: Connection, settings: Settings, raw: bytes) -> str:
+    """Put a prepared message into its list; its id."""
+    order = read(raw, None, settings)
+    if isinstance(order, Rejected):
+        raise UsageError(f"{order.error}: message: mend it")
+    put(connection, settings, raw, node=order.job.node, batch=order.job.id.startswith("batch:"))
+    return order.job.id

@@ -1,0 +1,34 @@
+"""What a kind gets to work with: one job's settings, scratch folder, tools, log and progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from videod.config.settings import Settings
+from videod.events import Output
+from videod.job import Job
+from videod.logs import JobLog
+from videod.process import Tools
+from videod.progress import Progress
+
+
+@dataclass
+class Context:
+    """One attempt of one job; used by its thread alone. `fetched_bytes` adds up bodies, tries included."""
+
+    job: Job
+    settings: Settings
+    scratch: Path
+    tools: Tools
+    log: JobLog
+    progress: Progress
+    tell_output: Callable[[Output], None]
+    fetched_bytes: int = 0
+    outputs: list[Output] = field(default_factory=list)
+
+    def output(self, made: Output) -> None:
+        """One result is where it belongs and confirmed."""
+        self.outputs.append(made)
+        self.tell_output(made)

@@ -1,0 +1,56 @@
+"""The event objects that producers read (docs/protocol.md). Plain data: what is told, not to whom."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+FINAL = ("done", "dead", "cancelled")
+
+
+def stamp(seconds: float | None = None) -> str:
+    """A time (seconds since 1970; None: now) as ISO 8601 UTC with milliseconds: `2026-11-20T21:18:03.412Z`."""
+    moment = datetime.now(UTC) if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@dataclass(frozen=True)
+class Output:
+    """One result. Times in seconds from the first shown frame of the source; `asked` is `[start, end]`."""
+
+    n: int
+    url: str
+    bytes: int
+    sha256: str
+    start: float | None = None
+    end: float | None = None
+    asked: tuple[float | None, float | None] | None = None
+    frames: int | None = None
+    duration: float | None = None
+    cut: str | None = None
+    width: int | None = None
+    height: int | None = None
+    warning: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields that are known."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Teller:
+    """Makes the events of one job: knows what each of them repeats."""
+
+    id: str
+    kind: str
+    node: str
+    attempt: int = 1
+    meta: Any = None
+
+    def event(self, name: str, **more: Any) -> str:
+        """One event as JSON text. ASCII, so that half a surrogate pair in `meta` cannot break it."""
+        made: dict[str, Any] = {"event": name, "id": self.id, "kind": self.kind, "at": stamp(), "node": self.node}
+        made = {**made, "attempt": self.attempt, **({"meta": self.meta} if self.meta is not None else {}), **more}
+        return json.dumps(made, separators=(",", ":"))

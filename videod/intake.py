@@ -1,0 +1,47 @@
+"""Read a message wholly without doing anything: for the worker, and for `videod push`, which checks first."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from videod import kinds
+from videod.config.settings import Settings
+from videod.errors import BadMessage
+from videod.job import Head, Job, head, read_job
+from videod.message import read_message
+
+
+@dataclass(frozen=True)
+class Order:
+    """A sound message: the job, the kind and its params; `unknown` names fields that nobody knows."""
+
+    job: Job
+    kind: kinds.Kind
+    params: Any
+    unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A message that is wrong: what could be read of it, and the error."""
+
+    head: Head
+    error: BadMessage
+
+
+def read(raw: bytes, ident: str | None, settings: Settings) -> Order | Rejected:
+    """What a producer pushed, as an order or a rejection; `ident` is the id it was given before, if any."""
+    known = Head(id=ident)
+    try:
+        values = read_message(raw)
+        known = head(values, settings)
+        if known.error:
+            raise known.error
+        job = read_job(values, ident or known.id or secrets.token_hex(16), settings)
+        kind = kinds.find(job.kind)
+        params = kind.Params.read(job.fields, settings)
+    except BadMessage as error:
+        return Rejected(known, error)
+    return Order(job, kind, params, tuple(job.fields.unknown()))

@@ -1,0 +1,108 @@
+"""Look at jobs, lists and nodes, for people: changes nothing but the dead list, when told to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from videod.config.settings import Settings
+from videod.jobqueue.connection import Connection
+from videod.jobqueue.names import Names
+
+JSON_FIELDS = ("error", "outputs", "warnings")
+NUMBERS = ("attempt", "crashes", "percent")
+HIDDEN = ("token",)
+
+
+class Browse:
+    """Reads what jobqueue writes."""
+
+    def __init__(self, settings: Settings, connection: Connection) -> None:
+        self._names = Names.of(settings)
+        self._connection = connection
+
+    def job(self, ident: str) -> dict[str, Any] | None:
+        """One job record, typed; None when there is none."""
+        flat = self._connection.call("HGETALL", self._names.job(ident))
+        if not flat:
+            return None
+        pairs = flat.items() if isinstance(flat, dict) else zip(flat[::2], flat[1::2], strict=True)
+        record = {_text(name): _text(value) for name, value in pairs}
+        return {"id": ident, **{name: _typed(name, text) for name, text in record.items() if name not in HIDDEN}}
+
+    def jobs(self) -> Iterator[dict[str, Any]]:
+        """All job records, in no order."""
+        cursor, begin = 0, self._names.job("")
+        while True:
+            cursor, keys = self._connection.call("SCAN", cursor, "MATCH", _glob(begin) + "*", "COUNT", 500)
+            for key in keys:
+                if record := self.job(_text(key)[len(begin) :]):
+                    yield record
+            if int(cursor) == 0:
+                return
+
+    def running(self) -> list[dict[str, Any]]:
+        """The jobs that this node works on, oldest first; what is not claimed yet has no id."""
+        elements = self._connection.call("LRANGE", self._names.running(), 0, -1)
+        found = []
+        for element in reversed(elements):
+            try:
+                ident = json.loads(element).get("id", "")
+            except (ValueError, AttributeError):
+                ident = ""
+            record = self.job(ident) if isinstance(ident, str) and ident else None
+            found.append(record or {"id": "", "state": "taken"})
+        return found
+
+    def lengths(self) -> dict[str, int]:
+        """How many messages wait, by list; those for single nodes included."""
+        names = [*self._names.served[:3], self._names.abnormal_queue, self._names.dead]
+        names += [self._names.queue_of(node) for node in self.nodes()]
+        return {name: int(self._connection.call("LLEN", name)) for name in dict.fromkeys(names)}
+
+    def waiting(self, most: int) -> list[tuple[str, bytes]]:
+        """The next messages of each list, in the order in which they are taken: [(list, raw)]."""
+        found = []
+        for name in self._names.served:
+            elements = self._connection.call("LRANGE", name, -most, -1)
+            found += [(name, element) for element in reversed(elements)]
+        return found
+
+    def nodes(self) -> dict[str, dict[str, Any]]:
+        """The nodes by name."""
+        flat = self._connection.call("HGETALL", self._names.nodes)
+        pairs = flat.items() if isinstance(flat, dict) else zip(flat[::2], flat[1::2], strict=True)
+        return {_text(name): _object(entry) for name, entry in pairs}
+
+    def dead(self) -> list[bytes]:
+        """The dead list, newest first."""
+        return list(self._connection.call("LRANGE", self._names.dead, 0, -1))
+
+    def drop_dead(self, entry: bytes) -> bool:
+        """Take one entry out of the dead list."""
+        return bool(self._connection.call("LREM", self._names.dead, 1, entry))
+
+
+def _typed(name: str, text: str) -> Any:
+    if name in JSON_FIELDS:
+        return _object(text.encode())
+    if name in NUMBERS:
+        number = float(text or 0)
+        return int(number) if number.is_integer() else number
+    return text
+
+
+def _object(text: bytes) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return {}
+
+
+def _glob(text: str) -> str:
+    return "".join("\\" + char if char in "*?[]\\" else char for char in text)
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "replace")

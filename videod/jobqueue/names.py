@@ -1,0 +1,65 @@
+"""The names of all keys, made from the settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from videod.config.settings import Settings
+
+
+@dataclass(frozen=True)
+class Names:
+    """Key names of one installation; see docs/protocol.md."""
+
+    prefix: str
+    queue: str
+    batch_queue: str
+    abnormal_queue: str
+    node: str
+
+    @classmethod
+    def of(cls, settings: Settings) -> Names:
+        """The names that these settings give."""
+        return cls(settings.prefix, settings.queue, settings.batch_queue, settings.abnormal_queue, settings.node)
+
+    @property
+    def node_queue(self) -> str:
+        """The list of messages that only this node may take."""
+        return self.queue_of(self.node)
+
+    def queue_of(self, node: str) -> str:
+        """The list of messages that only `node` may take."""
+        return f"{self.queue}@{node}"
+
+    @property
+    def served(self) -> tuple[str, ...]:
+        """The lists that this node takes from, the abnormal one last."""
+        return (self.queue, self.node_queue, self.batch_queue, self.abnormal_queue)
+
+    def running(self, node: str = "") -> str:
+        """List: one element for each message that the node works on."""
+        return f"{self.prefix}running:{node or self.node}"
+
+    def job(self, ident: str) -> str:
+        """Hash: the job record."""
+        return f"{self.prefix}job:{ident}"
+
+    @property
+    def events(self) -> str:
+        """Stream: all events but progress."""
+        return f"{self.prefix}events"
+
+    @property
+    def progress(self) -> str:
+        """Stream: progress."""
+        return f"{self.prefix}progress"
+
+    @property
+    def dead(self) -> str:
+        """List: messages that ended dead, newest first."""
+        return f"{self.prefix}dead"
+
+    @property
+    def nodes(self) -> str:
+        """Hash: who serves, by node name."""
+        return f"{self.prefix}nodes"

@@ -1,0 +1,117 @@
+"""The entry of this node in `videod:nodes`: no two living daemons of one name, and who serves since when."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from videod import __version__
+from videod.config.settings import Settings
+from videod.errors import AlreadyRunning
+from videod.events import stamp
+from videod.jobqueue.connection import Connection, Script
+from videod.jobqueue.names import Names
+
+
+def started_at(pid: int) -> int | None:
+    """The start time of a process in clock ticks since boot; None when there is none. Tells a recycled pid."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    # the name in parentheses may hold blanks and parentheses itself
+    return int(stat.rpartition(")")[2].split()[19])
+
+
+def here() -> dict[str, Any]:
+    """Who we are: machine, boot and pid namespace (a container has its own), pid, start time."""
+    identity = {"pid": os.getpid(), "start": started_at(os.getpid())}
+    for name, file in (("machine", "/etc/machine-id"), ("boot", "/proc/sys/kernel/random/boot_id")):
+        try:
+            identity[name] = Path(file).read_text().strip()  # type: ignore[assignment]
+        except OSError:
+            identity[name] = ""  # type: ignore[assignment]
+    identity["space"] = os.readlink("/proc/self/ns/pid")  # type: ignore[assignment]
+    return identity
+
+
+def lives(entry: dict[str, Any]) -> bool | None:
+    """Whether the daemon of an entry lives; None where we cannot know: it is another machine or container."""
+    us = here()
+    if entry.get("machine") != us["machine"] or not us["machine"]:
+        return None
+    if entry.get("boot") != us["boot"]:
+        return False
+    if entry.get("space") != us["space"]:
+        return None
+    pid = entry.get("pid")
+    return type(pid) is int and entry.get("start") == started_at(pid)
+
+
+class Node:
+    """Registers this node, renews its entry, takes it out at the end. Sole writer of the entry."""
+
+    def __init__(self, settings: Settings, connection: Connection) -> None:
+        self._name = settings.node
+        self._lease = settings.lease
+        self._key = Names.of(settings).nodes
+        self._connection = connection
+        self._script = Script("register")
+        self._written = b""
+        self._facts = {**here(), "env": settings.env, "since": stamp(), "version": __version__}
+
+    def register(self, wait: Callable[[float], None] = time.sleep) -> None:
+        """Take the name; AlreadyRunning while a living daemon has it.
+
+        An entry of this machine is judged at once. For one of another machine we watch for `lease` seconds
+        whether it is renewed.
+        """
+        deadline = time.monotonic() + self._lease
+        first = entry = self._read()
+        while entry and lives(_loads(entry)) is None and time.monotonic() < deadline:
+            if entry != first:
+                break
+            wait(min(0.5, self._lease / 10))
+            entry = self._read()
+        facts = _loads(entry)
+        if entry and (lives(facts) or (lives(facts) is None and entry != first)):
+            where = f"{facts.get('machine', '?')[:12]} pid {facts.get('pid')}"
+            raise AlreadyRunning(f"node {self._name} is served by another daemon: {where}: stop it or set 'node'")
+        if not self._write(entry, state="starting"):
+            raise AlreadyRunning(f"node {self._name} was just taken by another daemon: {self._key}: set 'node'")
+
+    def renew(self, **facts: Any) -> bool:
+        """Write a new sign of life; False when the entry is no longer ours."""
+        if self._write(self._written, **facts):
+            return True
+        # the answer to our last write may have been lost, or an operator emptied the hash
+        entry = self._read()
+        known = _loads(entry)
+        ours = not entry or all(known.get(key) == self._facts[key] for key in ("machine", "space", "pid", "start"))
+        return ours and self._write(entry, **facts)
+
+    def leave(self) -> None:
+        """Take the entry out, if it is ours."""
+        self._connection.run(self._script, (self._key,), (self._name, self._written, ""))
+
+    def _read(self) -> bytes:
+        return self._connection.call("HGET", self._key, self._name) or b""
+
+    def _write(self, before: bytes, **facts: Any) -> bool:
+        after = json.dumps({**self._facts, **facts, "seen": stamp()}).encode()
+        if not self._connection.run(self._script, (self._key,), (self._name, before, after)):
+            return False
+        self._written = after
+        return True
+
+
+def _loads(entry: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(entry)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}

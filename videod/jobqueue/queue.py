@@ -1,0 +1,141 @@
+"""Take, claim, tell and finish: the life of a message on this node, each step one atomic call.
+
+A message is always in exactly one list. `take` moves it to the running list of this node; `claim` puts an
+envelope in its place and opens the job record; `finish` removes it in the transaction that commits its end.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from videod.config.settings import Settings
+from videod.events import Teller, stamp
+from videod.jobqueue.connection import Connection, Script
+from videod.jobqueue.names import Names
+from videod.message import Envelope, raw_as_json
+
+ABNORMAL_EVERY = 16
+_STATE = "?state?"
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A list element that was moved to the running list, and the list it came from."""
+
+    element: bytes
+    origin: str
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What proves that a job is ours: its envelope in the running list, the token in its record."""
+
+    envelope: Envelope
+    element: bytes
+    teller: Teller
+    reply_to: str | None = None
+
+    @classmethod
+    def of(cls, envelope: Envelope, teller: Teller, reply_to: str | None) -> Claim:
+        """The claim that this envelope gives."""
+        return cls(envelope, envelope.dumps(), teller, reply_to)
+
+
+class JobQueue:
+    """The lists and records of this node. Thread-safe but for `take`, which the main thread alone calls."""
+
+    def __init__(self, settings: Settings, shared: Connection, blocking: Connection) -> None:
+        self.names = Names.of(settings)
+        self.shared = shared
+        self._blocking = blocking
+        self._events_max, self._progress_max = settings.events_max, settings.progress_max
+        self._keep_ms = round(settings.keep_jobs * 1000)
+        self._take, self._claim, self._finish = Script("take"), Script("claim"), Script("finish")
+        self._progress, self._tell, self._forward = Script("progress"), Script("tell"), Script("forward")
+        self._order = self._orders()
+
+    def _orders(self) -> Iterator[tuple[str, ...]]:
+        """Which list to look at first, for each take: queue and batch in turn, abnormal at every 16th."""
+        queue, own, batch, abnormal = self.names.served
+        turns = itertools.cycle(((queue, own, batch), (batch, queue, own), (own, batch, queue)))
+        for n in itertools.count(1):
+            turn = next(turns)
+            yield (abnormal, *turn) if n % ABNORMAL_EVERY == 0 else (*turn, abnormal)
+
+    def take(self, wait: float) -> Taken | None:
+        """One message, moved to the running list; waits for one in `queue` up to `wait` seconds.
+
+        Call it only with a free slot in hand. RedisAway may hide a move whose answer was lost: see
+        `Recovery.orphans`.
+        """
+        running = self.names.running()
+        found = self._blocking.run(self._take, (running, *next(self._order)), ())
+        if found:
+            return Taken(found[1], found[0].decode())
+        element = self._blocking.call("BLMOVE", self.names.queue, running, "RIGHT", "LEFT", wait)
+        return Taken(element, self.names.queue) if element else None
+
+    def claim(
+        self, taken: Taken, claim: Claim, *, token: str, again: bool, bad: bool, record: Mapping[str, Any]
+    ) -> tuple[str, str]:
+        """Make a taken element ours and say `started`, unless it is `bad`.
+
+        `token` is that of the envelope that was taken, empty for a fresh message. Returns `ours` (with `deaf`
+        where reply_to is no list), `duplicate` (with the state of the first job; the element is dropped),
+        `forged` or `gone`.
+        """
+        teller, names = claim.teller, self.names
+        before, _, after = teller.event("duplicate", state=_STATE).partition(_STATE)
+        arguments = [taken.element, claim.element, token, int(again), teller.id, self._events_max, self._keep_ms]
+        arguments += ["" if bad else teller.event("started"), before, after, *_flat(record)]
+        keys = self._with_reply((names.running(), names.job(teller.id), names.events), claim)
+        verdict, more = self.shared.run(self._claim, keys, arguments)
+        return verdict.decode(), more.decode()
+
+    def finish(self, claim: Claim, state: str, more: Mapping[str, Any], record: Mapping[str, Any]) -> str:
+        """Commit the end: `state` is the final event, `more` its fields, `record` those of the job record.
+
+        Returns `done`, `deaf` (done, but reply_to is no list) or `gone` (the message is no longer ours and
+        nothing was committed).
+        """
+        entry = ""
+        if state == "dead":
+            entry = json.dumps(
+                {"id": claim.teller.id, **raw_as_json(claim.envelope.raw), "error": more["error"], "at": stamp()}
+            )
+        arguments = [claim.element, claim.envelope.token, claim.teller.id, self._events_max, self._keep_ms, state]
+        arguments += [claim.teller.event(state, **more), entry, *_flat({**record, "state": state, "ended_at": stamp()})]
+        names = self.names
+        keys = (names.running(), names.job(claim.teller.id), names.events, names.dead)
+        answer: bytes = self.shared.run(self._finish, self._with_reply(keys, claim), arguments)
+        return answer.decode()
+
+    def progress(self, claim: Claim, stage: str, percent: float, speed: str) -> None:
+        """Tell progress; only ever lost, never wrong: it stands in no list."""
+        more = {"stage": stage, "percent": percent, "speed": speed}
+        arguments = [claim.envelope.token, claim.teller.id, self._progress_max, stage, percent]
+        keys = (self.names.job(claim.teller.id), self.names.progress)
+        self.shared.run(self._progress, keys, [*arguments, claim.teller.event("progress", **more)])
+
+    def tell(self, claim: Claim, event: str, more: Mapping[str, Any]) -> None:
+        """Tell an event that is neither first nor last, such as `output`."""
+        arguments = [claim.envelope.token, claim.teller.id, self._events_max, self._keep_ms, event]
+        keys = self._with_reply((self.names.job(claim.teller.id), self.names.events), claim)
+        self.shared.run(self._tell, keys, [*arguments, claim.teller.event(event, **more)])
+
+    def forward(self, taken: Taken, node: str) -> None:
+        """Hand a message on to the node that it names."""
+        self.shared.run(self._forward, (self.names.running(), self.names.queue_of(node)), (taken.element,))
+
+    @staticmethod
+    def _with_reply(keys: tuple[str, ...], claim: Claim) -> tuple[str, ...]:
+        # no key at all rather than an empty one: on a cluster '' lies in another hash slot
+        return (*keys, claim.reply_to) if claim.reply_to else keys
+
+
+def _flat(record: Mapping[str, Any]) -> list[Any]:
+    return [part for pair in record.items() for part in pair]

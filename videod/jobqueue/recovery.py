@@ -1,0 +1,87 @@
+"""Give messages back: at a forced end, after a crash of this node, after a lost answer.
+
+All of these are the same step, made for each element from the newest to the oldest: out of the running
+list, to the right end of the list it came from. So they are taken next, in the order of before.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from videod.config.settings import Settings
+from videod.errors import BadMessage
+from videod.events import Teller
+from videod.job import head
+from videod.jobqueue.connection import Connection, Script
+from videod.jobqueue.names import Names
+from videod.message import Envelope, read_envelope, read_message
+
+
+class Recovery:
+    """Puts elements of the running list of this node back where they came from."""
+
+    def __init__(self, settings: Settings, connection: Connection) -> None:
+        self._settings = settings
+        self._names = Names.of(settings)
+        self._connection = connection
+        self._script = Script("give_back")
+
+    def after_crash(self) -> int:
+        """At start, before anything is taken: all that the daemon before us held; how many that were."""
+        return sum(self.give_back(element, "crash") for element in self._held())
+
+    def orphans(self, in_flight: Iterable[bytes]) -> int:
+        """Give back what stands in the running list but no thread works on; how many that were.
+
+        The answer of a move can be lost with the connection: the element is moved and nobody knows. Call it
+        from the thread that takes, with the list of elements in flight made after the lost answer.
+        """
+        held = self._held()
+        known = Counter(in_flight)
+        returned = 0
+        for element in held:
+            if known[element]:
+                known[element] -= 1
+            else:
+                returned += self.give_back(element, "lost")
+        return returned
+
+    def give_back(self, element: bytes, why: str, origin: str = "") -> bool:
+        """One element back to the right end of its list, with the event `requeued`; False if it is not ours.
+
+        `origin` is where it came from; an envelope knows it itself.
+        """
+        try:
+            envelope = read_envelope(element)
+        except BadMessage:
+            envelope = None
+        if envelope is None:
+            return self._raw_back(element, origin)
+        envelope = envelope.crashed() if why == "crash" else envelope
+        told, reply_to = self._event(envelope, why)
+        names, s = self._names, self._settings
+        keys = [names.running(), self._list(envelope.origin), names.job(envelope.id), names.events]
+        arguments = [element, envelope.dumps(), envelope.id, s.events_max, round(s.keep_jobs * 1000), told]
+        keys += [reply_to] if reply_to else []
+        return bool(self._connection.run(self._script, keys, [*arguments, envelope.crashes]) == b"back")
+
+    def _held(self) -> list[bytes]:
+        held: list[bytes] = self._connection.call("LRANGE", self._names.running(), 0, -1)
+        return held
+
+    def _raw_back(self, element: bytes, origin: str) -> bool:
+        # not yet claimed: no record, no event. All lists accept all forms, so `queue` serves it as well
+        keys = [self._names.running(), self._list(origin), self._names.events, self._names.events]
+        return bool(self._connection.run(self._script, keys, [element, element, "", 1, 0, "", 0]) == b"back")
+
+    def _event(self, envelope: Envelope, why: str) -> tuple[str, str | None]:
+        try:
+            known = head(read_message(envelope.raw), self._settings)
+        except BadMessage:
+            return Teller(envelope.id, "clip", self._names.node, envelope.attempt).event("requeued", why=why), None
+        teller = Teller(envelope.id, known.kind, self._names.node, envelope.attempt, known.meta)
+        return teller.event("requeued", why=why), known.reply_to
+
+    def _list(self, origin: str) -> str:
+        return origin if origin in self._names.served else self._names.queue

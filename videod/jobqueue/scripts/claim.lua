@@ -1,0 +1,31 @@
+-- Make a taken element ours: put the envelope in its place, write the record, say `started`.
+-- Proves: one id runs once (a second message of it is dropped and says `duplicate`), a forged envelope
+-- changes nothing, and a claim whose answer was lost can be made again.
+-- KEYS: running, job, events, reply (or '')
+-- ARGV: element, envelope, token before ('' for a fresh message), again (0/1), id, events_max, keep ms,
+--       started ('' says nothing), duplicate before the state, duplicate after it, field, value, ...
+local running, job, events, reply = KEYS[1], KEYS[2], KEYS[3], KEYS[4] or ''
+local element, envelope, token, again, id, most, keep = unpack(ARGV, 1, 7)
+local at = redis.call('LPOS', running, element)
+if not at then
+  if redis.call('LPOS', running, envelope) then return { 'ours', '' } end
+  return { 'gone', '' }
+end
+local record = redis.call('HMGET', job, 'state', 'token')
+local state = record[1]
+if token ~= '' then
+  if record[2] ~= token then return { 'forged', state or '' } end
+else
+  local live = state == 'running' or state == 'retry' or state == 'requeued'
+  if live or (state == 'done' and again == '0') then
+    redis.call('LREM', running, 1, element)
+    say(events, most, reply, keep, id, 'duplicate', ARGV[9] .. state .. ARGV[10])
+    return { 'duplicate', state }
+  end
+  redis.call('DEL', job)
+end
+redis.call('LSET', running, at, envelope)
+redis.call('HSET', job, unpack(ARGV, 11))
+redis.call('PERSIST', job)
+if ARGV[8] ~= '' and say(events, most, reply, keep, id, 'started', ARGV[8]) == 0 then return { 'ours', 'deaf' } end
+return { 'ours', '' }

@@ -1,0 +1,138 @@
+"""The debug log: one line a fact, secrets hidden, safe against what tools and messages write into it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import logging.handlers
+import sys
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+from videod.config.settings import Settings
+from videod.errors import ConfigError
+from videod.events import stamp
+from videod.redact import hide
+
+TAIL_LINES = 60
+LONGEST = 8000
+_CONTROL = {n: f"\\x{n:02x}" for n in (*range(32), 127)} | {10: " | ", 13: "", 9: " "}
+
+
+def one_line(text: str) -> str:
+    """`text` without line ends, control characters and half surrogates, so that nobody can forge a log line."""
+    return text[:LONGEST].translate(_CONTROL).encode("utf-8", "backslashreplace").decode()
+
+
+class _Format(logging.Formatter):
+    def __init__(self, node: str, as_json: bool, secrets: Iterable[str]) -> None:
+        super().__init__()
+        self._node, self._json, self._secrets = node, as_json, tuple(secrets)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line of text, or of JSON."""
+        text = record.getMessage()
+        if record.exc_info:
+            text += "\n" + self.formatException(record.exc_info)
+        text = hide(text)
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        text, at = one_line(text), stamp(record.created)
+        job: dict[str, Any] = getattr(record, "job", {})
+        if self._json:
+            facts = {"at": at, "level": record.levelname, "node": self._node, **job, "text": text}
+            return json.dumps(facts, ensure_ascii=False)
+        about = f"job={job['job']} attempt={job['attempt']} {job['kind']}: " if job else ""
+        return f"{at} {record.levelname} {self._node} {about}{text}"
+
+
+class _File(logging.handlers.WatchedFileHandler):
+    """Follows logrotate; a log that cannot be written must not stop the job that writes it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line."""
+        try:
+            super().emit(record)
+        except OSError:
+            self.handleError(record)
+
+    def reopen(self) -> None:
+        """Close and open again (SIGHUP)."""
+        self.acquire()
+        try:
+            if self.stream:
+                self.stream.close()
+            self.stream = self._open()
+            self._statstream()
+        except OSError:
+            self.stream = None
+        finally:
+            self.release()
+
+
+class Logs:
+    """Owns the log's file. One for each process."""
+
+    def __init__(self, settings: Settings, *, foreground: bool) -> None:
+        logging.raiseExceptions = False
+        self.log = logging.getLogger("videod")
+        self.log.propagate = False
+        self._handler: logging.Handler
+        if foreground:
+            self._handler = logging.StreamHandler(sys.stderr)
+        else:
+            try:
+                self._handler = _File(settings.debug_log, encoding="utf-8")
+            except OSError as error:
+                raise ConfigError(f"cannot write the log: {settings.debug_log}: {error.strerror}") from None
+        self.configure(settings)
+        self.log.handlers[:] = [self._handler]
+
+    def configure(self, settings: Settings) -> None:
+        """Take up level and format."""
+        as_json = settings.log_format == "json"
+        self._handler.setFormatter(_Format(settings.node, as_json, settings.secret_values))
+        self.log.setLevel(settings.log_level.upper())
+
+    def reopen(self) -> None:
+        """After logrotate moved the file away."""
+        if isinstance(self._handler, _File):
+            self._handler.reopen()
+
+    def close(self) -> None:
+        """Flush."""
+        self._handler.flush()
+
+
+class JobLog:
+    """The log of one job: each line carries its id; keeps the tail and the warnings for the job record."""
+
+    def __init__(self, log: logging.Logger, job: str, attempt: int, kind: str) -> None:
+        self._log = log
+        self._extra = {"job": {"job": job, "attempt": attempt, "kind": kind}}
+        self.tail: deque[str] = deque(maxlen=TAIL_LINES)
+        self.warnings: list[str] = []
+
+    def info(self, text: str) -> None:
+        """A fact."""
+        self._keep(text)
+        self._log.info("%s", text, extra=self._extra)
+
+    def debug(self, text: str) -> None:
+        """A fact for who looks closely; not in the record's tail."""
+        self._log.debug("%s", text, extra=self._extra)
+
+    def warn(self, text: str) -> None:
+        """Something that the producer should know: also in the job record."""
+        self.warnings.append(hide(text))
+        self._keep(text)
+        self._log.warning("%s", text, extra=self._extra)
+
+    def error(self, text: str, *, trace: bool = False) -> None:
+        """What ended the job; `trace` adds the stack, for faults of our own."""
+        self._keep(text)
+        self._log.error("%s", text, extra=self._extra, exc_info=trace)
+
+    def _keep(self, text: str) -> None:
+        self.tail.append(f"{stamp()} {one_line(hide(text))}")

@@ -1,0 +1,139 @@
+"""Bytes of a list element → one message: plain JSON values, or BadMessage. Nothing here trusts its input.
+
+Four forms (docs/protocol.md): an object, a bare address, a batch, and videod's own envelope, which carries
+a message that was taken before together with its id, counts and origin.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+import re
+from dataclasses import dataclass, replace
+from typing import Any
+
+from videod.errors import BadMessage
+from videod.fields import ID
+
+MAX_BYTES = 1 << 20
+MAX_DEPTH = 32
+ENVELOPE = b'{"videod":'
+_ADDRESS = re.compile(r"(?:/|https?://|file:|s3:|gs:|az:)", re.IGNORECASE)
+_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_BRACKET = re.compile(r"[\[\]{}]")
+_SPACE = b" \t\r\n"
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """A message that videod took before. `raw` is what the producer pushed, `token` proves that it is ours."""
+
+    id: str
+    token: str
+    attempt: int
+    crashes: int
+    origin: str
+    raw: bytes
+
+    def dumps(self) -> bytes:
+        """The list element."""
+        head = {"videod": 1, "id": self.id, "token": self.token, "attempt": self.attempt, "crashes": self.crashes}
+        made = json.dumps({**head, "origin": self.origin, **raw_as_json(self.raw)}, separators=(",", ":"))
+        return made.encode()
+
+    def crashed(self) -> Envelope:
+        """The same after its daemon died."""
+        return replace(self, crashes=self.crashes + 1)
+
+
+def raw_as_json(raw: bytes) -> dict[str, str]:
+    """`{"raw": text}`, or `{"raw_base64": …}` where the bytes are no UTF-8."""
+    try:
+        return {"raw": raw.decode()}
+    except UnicodeDecodeError:
+        return {"raw_base64": base64.b64encode(raw).decode()}
+
+
+def read_envelope(element: bytes) -> Envelope | None:
+    """The envelope in a list element; None where it is no envelope, BadMessage where it is a broken one."""
+    if not element.startswith(ENVELOPE):
+        return None
+    values = _loads(element, "envelope")
+    if not isinstance(values, dict) or values.get("videod") != 1:
+        raise BadMessage("is of a version that this daemon does not know", field="videod")
+    try:
+        text, coded = values.get("raw"), values.get("raw_base64")
+        raw = text.encode() if isinstance(text, str) else base64.b64decode(coded or "", validate=True)
+        made = Envelope(values["id"], values["token"], values["attempt"], values["crashes"], values["origin"], raw)
+    except (KeyError, TypeError, UnicodeError, binascii.Error):
+        raise BadMessage("is not one of ours", field="videod") from None
+    texts = isinstance(made.token, str) and isinstance(made.origin, str) and isinstance(made.id, str)
+    counts = type(made.attempt) is int and type(made.crashes) is int
+    if not texts or not counts or not ID.fullmatch(made.id) or made.attempt < 1 or made.crashes < 0:
+        raise BadMessage("is not one of ours", field="videod")
+    return made
+
+
+def read_message(raw: bytes) -> dict[str, Any]:
+    """The object that a producer pushed; a bare address becomes `{"url": address}`. BadMessage otherwise."""
+    if len(raw) > MAX_BYTES:
+        raise BadMessage(f"the message has {len(raw)} bytes, more than {MAX_BYTES}")
+    raw = raw.strip(_SPACE)
+    values = _loads(raw, "message") if raw[:1] in (b"{", b'"') else _text(raw)
+    if isinstance(values, str):
+        address = values.strip()
+        if not _ADDRESS.match(address):
+            raise BadMessage("the message is neither a JSON object nor an address")
+        return {"url": address}
+    if not isinstance(values, dict):
+        raise BadMessage("the message is neither a JSON object nor an address")
+    return values
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        raise BadMessage(f"the message is not UTF-8 at byte {error.start}") from None
+
+
+def _loads(raw: bytes, what: str) -> Any:
+    text = _text(raw)
+    if _depth(text) > MAX_DEPTH:
+        raise BadMessage(f"the {what} is nested more than {MAX_DEPTH} deep")
+    try:
+        return json.loads(text, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_no_key_twice)
+    except json.JSONDecodeError as error:
+        raise BadMessage(f"the {what} is not JSON: {error.msg} at character {error.pos}") from None
+    except (ValueError, RecursionError):  # an integer of more digits than Python converts
+        raise BadMessage(f"the {what} holds a number of too many digits") from None
+
+
+def _depth(text: str) -> int:
+    """How deep brackets nest outside of strings; before parsing, since parsing recurses."""
+    depth = most = 0
+    for bracket in _BRACKET.findall(_STRING.sub("", text)):
+        depth += 1 if bracket in "{[" else -1
+        most = max(most, depth)
+    return most
+
+
+def _no_constant(name: str) -> None:
+    raise BadMessage(f"the message holds {name}, which is not JSON")
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise BadMessage("the message holds a number that is out of range")
+    return number
+
+
+def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise BadMessage("stands twice in one object", field=twice[:100])
+    return made

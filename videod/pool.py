@@ -1,0 +1,87 @@
+"""The slots: a thread pool that never holds more than it works on."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from videod.cancel import Cancel
+from videod.jobqueue import Taken
+
+MOST_THREADS = 256
+
+
+@dataclass(eq=False)
+class Flight:
+    """A message that a thread works on.
+
+    `elements`: how it may stand in the running list: as it was taken, as our envelope, or, while the claim
+    is under way, either. Written by the worker, in one assignment.
+    """
+
+    taken: Taken
+    cancel: Cancel = field(default_factory=Cancel)
+    elements: tuple[bytes, ...] = ()
+    job: str = ""
+    stage: str = ""
+    since: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        self.elements = (self.taken.element,)
+
+
+class Pool:
+    """Counts slots and runs flights.
+
+    - `has_slot`: may a message be taken now?
+    - `submit`: one slot, one flight; the future's callback is the one place that frees it
+    - `flights`: what is under way, oldest first; the service gives it back at a forced end
+
+    Owns the set of flights and their cancel tokens.
+    """
+
+    def __init__(
+        self, size: int, work: Callable[[Flight], None], freed: Callable[[], None], log: logging.Logger
+    ) -> None:
+        self.size = size
+        self._work, self._freed, self._log = work, freed, log
+        self._lock = threading.Lock()
+        self._flights: dict[Flight, None] = {}
+        # threads are made when needed; slots, not threads, bound the work, so that a reload can change them
+        self._executor = ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="worker")
+
+    def has_slot(self) -> bool:
+        """Whether a slot is free. Only the thread that submits may rely on it."""
+        return len(self._flights) < self.size
+
+    def submit(self, taken: Taken) -> None:
+        """Work on a message in a thread."""
+        flight = Flight(taken)
+        with self._lock:
+            self._flights[flight] = None
+        self._executor.submit(self._work, flight).add_done_callback(lambda future: self._free(flight, future))
+
+    def _free(self, flight: Flight, future: Future[None]) -> None:
+        with self._lock:
+            del self._flights[flight]
+        if error := future.exception():
+            self._log.error("a worker failed: %s: %s", type(error).__name__, error)
+        self._freed()
+
+    def flights(self) -> list[Flight]:
+        """What is under way, oldest first."""
+        with self._lock:
+            return list(self._flights)
+
+    def cancel_all(self) -> None:
+        """Tell every flight to end now."""
+        for flight in self.flights():
+            flight.cancel.set()
+
+    def close(self, *, wait: bool) -> None:
+        """End the threads; without `wait` those that still work are left behind."""
+        self._executor.shutdown(wait=wait, cancel_futures=True)

@@ -1,0 +1,224 @@
+"""The phase and the loop: running → draining → stopped.
+
+Loop of the main thread: pending signals → a free slot → the phase once more → take → submit. Nothing else
+takes messages, so that there are never more of them out of the lists than slots.
+"""
+
+from __future__ import annotations
+
+import enum
+import shutil
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from videod.boot import BLOCK_SECONDS, Rooms
+from videod.config.settings import Settings
+from videod.errors import RedisAway, VideodError
+from videod.heartbeat import Heartbeat
+from videod.logs import Logs
+from videod.pool import Flight, Pool
+from videod.reload import changed, live_names, merged
+from videod.signals import STOP, Signals
+from videod.systemd import Systemd
+from videod.worker import Worker
+
+WAIT_SECONDS = 1.0
+AWAY_SECONDS = 0.5
+FORCED_SECONDS = 5.0
+EXTEND_SECONDS = 30.0
+
+
+class Phase(enum.Enum):
+    """Where the service stands in its life."""
+
+    RUNNING = "running"
+    DRAINING = "draining"
+    FORCED = "forced"
+
+
+class Service:
+    """Serves until it is told to stop. Owns the phase.
+
+    - takes a message when a slot is free, and only then
+    - drains on SIGTERM or SIGINT; on a second one, or past drain_timeout, gives back first and kills second
+    - SIGHUP reopens the log and re-reads the settings; SIGUSR1 logs what runs
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        rooms: Rooms,
+        signals: Signals,
+        logs: Logs,
+        systemd: Systemd,
+        load: Callable[[], Settings],
+    ) -> None:
+        self.settings = settings
+        self._rooms, self._signals, self._logs, self._systemd, self._load = rooms, signals, logs, systemd, load
+        self._log = logs.log
+        self._phase = Phase.RUNNING
+        self._losses = rooms.health.losses
+        self._low = False
+        worker = Worker(lambda: self.settings, rooms.queue, rooms.guardian, self._log)
+        self._pool = Pool(settings.max_worker, worker.work, signals.wake, self._log)
+        self._heartbeat = Heartbeat(rooms.node, settings.lease, self._facts, self._log)
+
+    def run(self, ready: Callable[[], None]) -> int:
+        """Serve; returns 0 when everything that ran was finished, 1 when something was given back."""
+        self._heartbeat.start()
+        ready()
+        self._log.info("serving as node %s: %s", self.settings.node, self._status())
+        self._systemd.ready(self._status())
+        while self._phase is Phase.RUNNING:
+            self._systemd.watchdog()
+            self._handle_signals()
+            if self._phase is Phase.RUNNING:
+                self._step()
+        code = self._drain()
+        self._heartbeat.stop()
+        return code
+
+    def _step(self) -> None:
+        """Take one message if a slot is free; waits at most about a second."""
+        if not self._pool.has_slot() or not self._enough_space():
+            self._signals.wait(WAIT_SECONDS)
+            return
+        rooms = self._rooms
+        try:
+            if rooms.health.losses != self._losses:
+                self._after_loss()
+            taken = rooms.queue.take(BLOCK_SECONDS)
+        except RedisAway:
+            self._signals.wait(AWAY_SECONDS)
+            return
+        if taken is None:
+            return
+        self._handle_signals()
+        if self._phase is Phase.RUNNING:
+            self._pool.submit(taken)
+        else:  # stop came while Redis was asked: after it nothing is taken
+            self._give_back([Flight(taken)])
+        self._systemd.status(self._status())
+
+    def _after_loss(self) -> None:
+        """Redis was away: an answer may have been lost, and with it a message that was moved."""
+        losses = self._rooms.health.losses
+        elements = [element for flight in self._pool.flights() for element in flight.elements]
+        if found := self._rooms.recovery.orphans(elements):
+            self._log.warning("gave back %d messages whose move was not answered", found)
+        self._losses = losses
+
+    def _enough_space(self) -> bool:
+        if not self.settings.min_free:
+            return True
+        free = shutil.disk_usage(self.settings.work_dir).free
+        low = free < self.settings.min_free
+        if low != self._low:
+            self._low = low
+            what = "takes no message" if low else "takes messages again"
+            self._log.warning(
+                "%s: work_dir has %d MiB free, min_free is %d MiB", what, free >> 20, self.settings.min_free >> 20
+            )
+        return not low
+
+    def _handle_signals(self) -> None:
+        for number in self._signals.pending():
+            if number in STOP:
+                self._phase = Phase.DRAINING if self._phase is Phase.RUNNING else Phase.FORCED
+                self._log.info("%s: %s", signal.Signals(number).name, self._phase.value)
+            elif number == signal.SIGHUP:
+                self._reload()
+            elif number == signal.SIGUSR1:
+                self._dump()
+
+    def _drain(self) -> int:
+        """Wait for what runs; past drain_timeout or on a second signal give it back."""
+        limit = self.settings.drain_timeout
+        deadline = time.monotonic() + limit if limit else None
+        extended = 0.0
+        while self._pool.flights() and self._phase is Phase.DRAINING:
+            now = time.monotonic()
+            if now - extended >= EXTEND_SECONDS / 2:
+                extended = now
+                self._systemd.stopping(self._status(), EXTEND_SECONDS)
+            self._systemd.watchdog()
+            self._signals.wait(min(WAIT_SECONDS, deadline - now if deadline else WAIT_SECONDS))
+            self._handle_signals()
+            if deadline and time.monotonic() >= deadline and self._phase is Phase.DRAINING and self._pool.flights():
+                self._log.warning("drain_timeout of %g s is over", limit)
+                self._phase = Phase.FORCED
+        if self._pool.flights():
+            return self._force()
+        self._pool.close(wait=True)
+        self._log.info("stopped: everything that ran is finished")
+        return 0
+
+    def _force(self) -> int:
+        """Requeue before kill: running twice beats losing."""
+        flights = self._pool.flights()
+        back = self._give_back(flights)
+        self._pool.cancel_all()
+        deadline = time.monotonic() + FORCED_SECONDS
+        while self._pool.flights() and time.monotonic() < deadline:
+            self._signals.wait(0.1)
+            list(self._signals.pending())
+        self._pool.close(wait=False)
+        self._log.warning("stopped: gave back %d of %d messages that ran", back, len(flights))
+        return 1
+
+    def _give_back(self, flights: list[Flight]) -> int:
+        """Each message back to its list, in whichever shape it stands in the running list; how many were.
+
+        The newest first: the oldest ends up rightmost and is taken first again.
+        """
+        back, recovery = 0, self._rooms.recovery
+        try:
+            for flight in reversed(flights):
+                origin = flight.taken.origin
+                back += any(recovery.give_back(element, "drain", origin) for element in reversed(flight.elements))
+        except RedisAway:  # the rest stays in the running list, where the next start takes it up
+            self._log.error("Redis is away: %d messages stay with this node for its next start", len(flights) - back)
+        return back
+
+    def _reload(self) -> None:
+        self._systemd.reloading()
+        self._logs.reopen()
+        try:
+            new = self._load()
+        except VideodError as error:
+            self._log.error("reload: nothing changed: %s", error)
+        else:
+            names = changed(self.settings, new)
+            self.settings = merged(self.settings, new)
+            self._logs.configure(self.settings)
+            self._pool.size = self.settings.max_worker
+            taken = [name for name in names if name in live_names()]
+            self._log.info("reload: %s", f"took up {', '.join(taken)}" if taken else "nothing changed")
+            if left := [name for name in names if name not in live_names()]:
+                self._log.warning("reload: needs a restart: %s", ", ".join(left))
+        self._systemd.ready(self._status())
+
+    def _dump(self) -> None:
+        """SIGUSR1: what runs, and every thread's stack, a line each."""
+        self._log.info("phase %s, %d of %d slots busy", self._phase.value, len(self._pool.flights()), self._pool.size)
+        for flight in self._pool.flights():
+            self._log.info("runs %s: %s, %.0f s", flight.job, flight.stage, time.monotonic() - flight.since)
+        frames = sys._current_frames()
+        for thread in threading.enumerate():
+            if thread.ident in frames:
+                stack = traceback.extract_stack(frames[thread.ident])
+                lines = " < ".join(f"{f.filename.rpartition('/')[2]}:{f.lineno} {f.name}" for f in reversed(stack))
+                self._log.info("thread %s: %s", thread.name, lines)
+
+    def _facts(self) -> dict[str, Any]:
+        """What stands in this node's entry beside who it is."""
+        busy = [flight.job for flight in self._pool.flights()]
+        return {"state": self._phase.value, "slots": self._pool.size, "busy": len(busy), "jobs": busy}
+
+    def _status(self) -> str:
+        return f"{self._phase.value}: {len(self._pool.flights())} of {self._pool.size} slots busy"

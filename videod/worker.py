@@ -1,0 +1,218 @@
+"""One message, from the element taken to its committed end. Nothing that a message holds escapes from here.
+
+Every step in Redis is insisted on: with Redis away a thread waits, and its slot with it, until Redis is
+back or the message was given back at a forced end.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from videod.attempt import Outcome, attempt
+from videod.config.settings import Settings
+from videod.errors import BadMessage, Cancelled, RedisAway, RedisRefused, as_event
+from videod.events import Output, Teller, stamp
+from videod.intake import Order, Rejected, read
+from videod.job import Head
+from videod.jobqueue import Claim, JobQueue
+from videod.logs import JobLog
+from videod.message import Envelope, read_envelope
+from videod.pool import Flight
+from videod.process import Guardian
+
+T = TypeVar("T")
+AGAIN_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A message that is claimed, or what became of it instead (`verdict`)."""
+
+    claim: Claim
+    log: JobLog
+    verdict: str
+
+
+class Worker:
+    """Works on one flight in each thread of the pool; holds nothing of a job itself.
+
+    - reads the message; hands it on when it names another node
+    - claims it, and drops it when its id is taken
+    - makes the attempt and commits its outcome
+    """
+
+    def __init__(
+        self, settings: Callable[[], Settings], queue: JobQueue, guardian: Guardian, log: logging.Logger
+    ) -> None:
+        self._settings = settings
+        self._queue = queue
+        self._guardian = guardian
+        self._log = log
+
+    def work(self, flight: Flight) -> None:
+        """From the element to its end. Returns early when the flight is cancelled: then it was given back."""
+        try:
+            self._work(flight, self._settings())
+        except (Cancelled, RedisAway) as error:
+            self._log.warning("left for later: job=%s %s", flight.job or "(not yet claimed)", error)
+
+    def _work(self, flight: Flight, settings: Settings) -> None:
+        element = flight.taken.element
+        try:
+            before = read_envelope(element)
+        except BadMessage as error:
+            self._bury(flight, None, Rejected(Head(), error), settings)
+            return
+        order = read(before.raw if before else element, before.id if before else None, settings)
+        if isinstance(order, Rejected):
+            self._bury(flight, before, order, settings)
+        elif before is None and order.job.node not in (None, settings.node):
+            self._hand_on(flight, str(order.job.node))
+        else:
+            self._order(flight, before, order, settings)
+
+    def _hand_on(self, flight: Flight, node: str) -> None:
+        self._insist(flight, lambda: self._queue.forward(flight.taken, node))
+        self._log.info("handed a message on to node %s", node)
+
+    def _order(self, flight: Flight, before: Envelope | None, order: Order, settings: Settings) -> None:
+        job = order.job
+        teller = Teller(job.id, job.kind, settings.node, before.attempt if before else 1, job.meta)
+        opened = self._open(flight, before, teller, job.reply_to, again=job.again, bad=False)
+        log = opened.log
+        if opened.verdict == "forged":
+            self._forged(flight, settings)
+        if opened.verdict != "ours":
+            return
+        crashes = opened.claim.envelope.crashes
+        log.info(f"taken from {flight.taken.origin}" + (f", after {crashes} crashes" if crashes else ""))
+        for text in (*job.warnings, *(f"unknown field {name}" for name in order.unknown)):
+            log.warn(text)
+        outcome = self._attempt(flight, opened, order, settings)
+        if self._commit(flight, opened, outcome):
+            log.info(f"{outcome.state} after {outcome.seconds:.2f} s")
+
+    def _attempt(self, flight: Flight, opened: Opened, order: Order, settings: Settings) -> Outcome:
+        claim = opened.claim
+
+        def tell(stage: str, percent: float, speed: str) -> None:
+            flight.stage = f"{stage} {percent:.0f} %"
+            self._may_fail(lambda: self._queue.progress(claim, stage, percent, speed))
+
+        def tell_output(made: Output) -> None:
+            self._insist(flight, lambda: self._queue.tell(claim, "output", made.as_dict()))
+
+        return attempt(order, settings, self._guardian, flight.cancel, opened.log, tell, tell_output)
+
+    def _bury(self, flight: Flight, before: Envelope | None, rejected: Rejected, settings: Settings) -> None:
+        """End a message that is wrong: claimed without `started`, then dead."""
+        known = rejected.head
+        ident = before.id if before else known.id or secrets.token_hex(16)
+        teller = Teller(ident, known.kind, settings.node, before.attempt if before else 1, known.meta)
+        opened = self._open(flight, before, teller, known.reply_to, again=True, bad=True)
+        if opened.verdict == "forged":
+            self._forged(flight, settings)
+        elif opened.verdict == "ours":
+            rejected.error.stage = "message"
+            opened.log.error(f"{rejected.error.code}: {rejected.error}")
+            self._commit(flight, opened, Outcome("dead", {"error": as_event(rejected.error)}, 0.0, "message"))
+
+    def _forged(self, flight: Flight, settings: Settings) -> None:
+        error = BadMessage("is not one of ours", field="videod")
+        self._bury(flight, None, Rejected(Head(), error), settings)
+
+    def _open(
+        self, flight: Flight, before: Envelope | None, teller: Teller, reply_to: str | None, *, again: bool, bad: bool
+    ) -> Opened:
+        log = JobLog(self._log, teller.id, teller.attempt, teller.kind)
+        claim = Claim.of(_envelope(flight, teller.id, before), teller, reply_to)
+        flight.elements = (flight.taken.element, claim.element)
+        record = _record(claim, "message" if bad else "")
+        token = before.token if before else ""
+
+        def step(claim: Claim) -> tuple[str, str]:
+            return self._queue.claim(flight.taken, claim, token=token, again=again, bad=bad, record=record)
+
+        try:
+            verdict, more = self._insist(flight, lambda: step(claim))
+        except RedisRefused as error:
+            if claim.reply_to is None:
+                raise
+            log.warn(f"reply_to: {error}: events go to the stream only")
+            claim = replace(claim, reply_to=None)
+            verdict, more = self._insist(flight, lambda: step(claim))
+        flight.job = teller.id
+        if verdict == "ours":
+            flight.elements = (claim.element,)
+        _say_verdict(log, verdict, more, reply_to)
+        return Opened(claim, log, verdict)
+
+    def _commit(self, flight: Flight, opened: Opened, outcome: Outcome) -> bool:
+        log = opened.log
+        record = {
+            "warnings": json.dumps(log.warnings),
+            "log": "\n".join(log.tail),
+            "stage": outcome.stage,
+            "outputs": json.dumps([output.as_dict() for output in outcome.outputs]),
+        }
+        record |= {"percent": "100"} if outcome.state == "done" else {"error": json.dumps(outcome.more["error"])}
+        verdict = self._insist(flight, lambda: self._queue.finish(opened.claim, outcome.state, outcome.more, record))
+        if verdict == "gone":
+            log.error(f"{outcome.state}, but the message is no longer ours: nothing was committed")
+        return verdict != "gone"
+
+    def _insist(self, flight: Flight, step: Callable[[], T]) -> T:
+        while True:
+            try:
+                return step()
+            except RedisRefused:
+                raise
+            except RedisAway:
+                flight.cancel.wait(AGAIN_SECONDS)
+
+    @staticmethod
+    def _may_fail(step: Callable[[], object]) -> None:
+        try:
+            step()
+        except RedisAway:  # progress is told again soon
+            return
+
+
+def _envelope(flight: Flight, ident: str, before: Envelope | None) -> Envelope:
+    """Our claim on a message: a new token each time, so that an envelope of an earlier claim proves nothing."""
+    token = secrets.token_hex(16)
+    if before is None:
+        return Envelope(ident, token, 1, 0, flight.taken.origin, flight.taken.element)
+    return replace(before, token=token)
+
+
+def _record(claim: Claim, stage: str) -> dict[str, Any]:
+    envelope, now = claim.envelope, stamp()
+    return {
+        "state": "running",
+        "kind": claim.teller.kind,
+        "message": envelope.raw,
+        "node": claim.teller.node,
+        "token": envelope.token,
+        "attempt": envelope.attempt,
+        "crashes": envelope.crashes,
+        "origin": envelope.origin,
+        "stage": stage,
+        "percent": 0,
+        "taken_at": now,
+        "started_at": now,
+    }
+
+
+def _say_verdict(log: JobLog, verdict: str, more: str, reply_to: str | None) -> None:
+    if verdict == "duplicate":
+        log.info(f"duplicate: a job of this id is {more}; dropped")
+    elif verdict == "gone":
+        log.error("no longer ours: left alone")
+    elif more == "deaf":
+        log.warn(f"reply_to: {reply_to} is no list: events go to the stream only")
