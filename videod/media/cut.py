@@ -1,0 +1,155 @@
+"""Make an output and prove it: encode or copy, verify, and where that fails once more, slow and sure."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+from videod.config.settings import Preset
+from videod.errors import Damaged, DiskFull, EncodeFailed, TooBig
+from videod.media import argv, filters
+from videod.media.copying import audible, prepare
+from videod.media.damage import damage, decoded
+from videod.media.model import Cut, Media, Plan, Source
+from videod.media.plan import MICRO, micro, plan
+from videod.media.probe import Bounds
+from videod.media.reading import Complaints
+from videod.media.sound import Span
+from videod.media.verify import flaw
+from videod.process import Tools
+
+OnProgress = Callable[[float], None]
+
+
+@dataclass
+class _Work:
+    """One output in the making."""
+
+    source: Source
+    plan: Plan
+    out: Path
+    preset: Preset
+    tools: Tools
+    settings: Bounds
+    on_progress: OnProgress
+    threads: int
+
+    def run(self, command: list[str]) -> tuple[int, Complaints]:
+        """Run ffmpeg, telling its progress; the exit code and its complaints. Raises DiskFull."""
+        complaints, total = Complaints(), float(self.plan.duration) or 1.0
+
+        def take(line: str) -> None:
+            name, _, value = line.partition("=")
+            if name == "out_time_us" and value.strip().isdigit():
+                self.on_progress(min(1.0, int(value) / MICRO / total))
+
+        result = self.tools.run(command, on_line=take, on_error_line=complaints.take, may_fail=True)
+        if result.code and "No space left on device" in result.tail:
+            raise DiskFull("no space left for the output", detail=result.tail)
+        if result.code and not complaints.lines:
+            complaints.take(f"[error] ffmpeg ended with {result.code}")
+        return result.code, complaints
+
+
+def cut(
+    source: Source,
+    wanted: Plan,
+    out: Path,
+    preset: Preset,
+    tools: Tools,
+    settings: Bounds,
+    on_progress: OnProgress = lambda part: None,
+    threads: int = 0,
+) -> Cut:
+    """Make `out` from `source` as `wanted` says; its container is `preset.container`.
+
+    `on_progress` gets 0 to 1. `threads` of the decoder and the encoder, 0: as many as cores. Raises Damaged
+    where the source is broken inside the wanted part, EncodeFailed where ffmpeg cannot do it, TooBig over
+    max_duration, DiskFull, and what Tools.run does.
+    """
+    if settings.max_duration and wanted.duration > settings.max_duration:
+        raise TooBig(f"the output would last {float(wanted.duration):.0f} s: over max_duration")
+    work = _Work(source, wanted, out, preset, tools, settings, on_progress, threads)
+    return _encode(work) if wanted.cut == "encode" else _copy(work)
+
+
+def _encode(work: _Work) -> Cut:
+    spans, silent = _audible(work)
+    spans = [replace(span, first=Fraction(0)) for span in spans]
+    wanted = filters.kept(work.plan, work.preset)
+    wrong, checked = "", False
+    for seek in [True, False] if work.plan.seek is not None else [False]:
+        command = argv.encode(work.source, work.plan, work.preset, work.out, seek=seek, threads=work.threads)
+        code, complaints = work.run(command)
+        wrong, media = ("", None) if code else _flaw(work, wanted, spans)
+        # a complaint may belong to what lies beside the wanted part, and a hole needs not be complained about
+        if (complaints.lines or wrong or work.source.frames.doubts) and not checked:
+            _refuse_damage(work)
+            checked = True
+        if media and not wrong:
+            return _cut(work, media, len(wanted), "encode", silent)
+        wrong = wrong or "\n".join(complaints.lines[:3])
+    raise EncodeFailed("the output is not what was asked for", detail=wrong, stage="cut")
+
+
+def _copy(work: _Work) -> Cut:
+    spans, silent = _audible(work)
+    wrong, container = "packets are missing", work.preset.container
+    for seek in [True, False] if work.plan.seek is not None else [False]:
+        found = prepare(work.source, work.plan, container, spans, work.tools, seek=seek)
+        if found is None:
+            continue
+        picks, sounds = found
+        command = argv.copy(work.source, work.plan, container, work.out, work.preset, picks, seek=seek)
+        code, complaints = work.run(command)
+        wrong, media = ("\n".join(complaints.lines), None) if code else _flaw(work, work.plan.pts, sounds)
+        if media and not wrong:
+            _refuse_broken(work)
+            return _cut(work, media, work.plan.count, work.plan.cut, silent)
+    _refuse_damage(work)
+    # what cannot be copied without a flaw is encoded: the frames asked for come first
+    again = plan(work.source.media, work.source.frames, *_seconds(work.plan), "encode")
+    why = f"a copy had a flaw ({wrong}): encoded"
+    work.plan = replace(again, warnings=(*work.plan.warnings, why), sound=work.plan.sound)
+    return _encode(work)
+
+
+def _flaw(work: _Work, wanted: array[int], spans: list[Span]) -> tuple[str, Media | None]:
+    return flaw(work.out, wanted, work.plan.time_base, spans, None, work.tools, work.settings)
+
+
+def _refuse_broken(work: _Work) -> None:
+    """Decode a copied output once; what the decoder complains about lies in the source."""
+    result = decoded(work.out, work.tools, work.threads)
+    missing = work.plan.count - result.frames
+    if result.complaints or missing:
+        what = result.complaints[0] if result.complaints else f"{missing} frames cannot be decoded"
+        raise Damaged("the video is broken inside the wanted part", detail=what, stage="cut")
+
+
+def _refuse_damage(work: _Work) -> None:
+    if what := damage(work.source, work.plan, work.preset, work.tools, work.threads):
+        raise Damaged("the video is broken inside the wanted part", detail=what, stage="cut")
+
+
+def _audible(work: _Work) -> tuple[list[Span], tuple[str, ...]]:
+    before = len(work.source.media.audio)
+    work.source, spans = audible(work.source, work.plan, work.tools)
+    silent = before - len(spans)
+    return spans, (f"{silent} sound tracks have nothing in this part: left out",) if silent else ()
+
+
+def _seconds(of: Plan) -> tuple[float, float]:
+    return micro(of.start) / MICRO, micro(of.end) / MICRO
+
+
+def _cut(work: _Work, made: Media, frames: int, how: str, warnings: tuple[str, ...]) -> Cut:
+    start, end = _seconds(work.plan)
+    width, height = filters.upright(made.video)
+    left_out = argv.dropped(work.source.media, work.preset.container, copied=how == "copy")
+    said = (*work.plan.warnings, *warnings, *left_out)
+    work.on_progress(1.0)
+    return Cut(start, end, frames, round(end - start, 6), how, width, height, said)

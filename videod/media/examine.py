@@ -1,0 +1,120 @@
+"""Probe a file and make its times usable: the one way to a `Source`.
+
+Three kinds of file have times that cannot be taken as they are. A clock that starts again or overlaps
+itself (recordings glued together) is straightened by a local copy of the streams into NUT, which keeps the
+ticks of MPEG-TS where Matroska would round to milliseconds. Packets without time (AVI) get one that way
+too, where the codec tells it. Where it does not (H.264 with B-frames in AVI), frames are counted instead:
+reading then starts at the beginning of the file, slow and sure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+from videod.errors import Damaged
+from videod.media.frames import UNKNOWN, Table, counted, read_table, shown, trouble
+from videod.media.model import Frames, Media, Source
+from videod.media.probe import Bounds, probe
+from videod.media.reading import opened
+from videod.process import Tools
+
+
+def examine(path: str, tools: Tools, settings: Bounds) -> Source:
+    """Probe `path` and list its frames; may write a copy of the streams into the scratch folder.
+
+    Raises what `probe` does, and Damaged where no frame can be shown or no times can be found.
+    """
+    media = probe(path, tools, settings)
+    table = read_table(media, tools)
+    if not len(table.pts):
+        raise Damaged("the file holds no picture", stage="probe")
+    wrong = trouble(table, media.video.time_base)
+    if not wrong:
+        return Source(media, _shown(media, table))
+    mended = _straighten(media, tools, settings, table, wrong)
+    return mended or Source(media, _count(media, table, tools))
+
+
+def _shown(media: Media, table: Table) -> Frames:
+    return shown(table, media.video.time_base, media.video.rate)
+
+
+def _straighten(media: Media, tools: Tools, settings: Bounds, table: Table, wrong: str) -> Source | None:
+    drop = ""
+    for attempt in range(2):
+        if wrong == "twice":
+            drop = _overlapped(table)
+        copied = _copied(media, tools, settings, drop, attempt)
+        if copied is None:
+            return None
+        again = read_table(copied, tools)
+        again.doubts = table.doubts
+        left = trouble(again, copied.video.time_base)
+        # a guess in decoding order is no display time
+        if wrong == "untimed" and media.video.delay and _in_order(again):
+            return None
+        if not left:
+            return Source(copied, _shown(copied, again))
+        media, table, wrong = copied, again, left
+    return None
+
+
+def _copied(media: Media, tools: Tools, settings: Bounds, drop: str, attempt: int) -> Media | None:
+    out = tools.scratch / f"straight-{Path(media.path).stem[:40]}-{attempt}.nut"
+    argv = ["ffmpeg", "-nostdin", "-hide_banner", "-v", "error", "-y", "-fflags", "+genpts", *opened(media.path)]
+    argv += ["-map", f"0:{media.video.index}"]
+    for track in media.audio:
+        argv += ["-map", f"0:{track.index}"]
+    argv += ["-c", "copy", "-copy_unknown", "-max_muxing_queue_size", "9999"]
+    argv += ["-bsf:v", f"noise=drop='{drop}'"] if drop else []
+    if tools.run([*argv, "-f", "nut", f"file:{out}"], may_fail=True).code:
+        return None
+    return _renamed(media, probe(str(out), tools, settings))
+
+
+def _renamed(media: Media, copy: Media) -> Media:
+    """`media` as it is found in its copy: only where and when things are has changed."""
+    video = replace(media.video, index=0, time_base=copy.video.time_base, start=copy.video.start)
+    pairs = zip(media.audio, copy.audio, strict=False)
+    audio = tuple(replace(old, index=new.index, time_base=new.time_base) for old, new in pairs)
+    return replace(media, path=copy.path, formats=copy.formats, video=video, audio=audio)
+
+
+def _overlapped(table: Table) -> str:
+    """Which packets to leave out where one recording goes on while the next has begun: an expression.
+
+    The later recording begins with a key frame, so its pictures stay; those of the earlier one that would
+    be shown at the same time or after it go. They are its last, so nothing refers to them.
+    """
+    rules, low = [], None
+    for index in range(len(table.pts) - 1, 0, -1):
+        pts = table.pts[index]
+        if low is not None and table.flags[index] & 1 == 0 and pts >= low[1]:
+            rules.append(f"eq(n,{index})")
+        if table.flags[index] & 1 and (low is None or pts < low[1]):
+            low = (index, pts)
+    return "+".join(rules[:500])
+
+
+def _in_order(table: Table) -> bool:
+    return all(a <= b for a, b in pairwise(table.pts))
+
+
+def _count(media: Media, table: Table, tools: Tools) -> Frames:
+    """Count what can be decoded. Raises Damaged if nothing can."""
+    argv = ["ffprobe", "-v", "error", "-select_streams", str(media.video.index), "-count_frames"]
+    argv += ["-show_entries", "stream=nb_read_frames", "-of", "csv=p=0", *opened(media.path)]
+    digits = tools.run(argv).stdout.split(b",")[0].strip()
+    if not digits.isdigit() or not int(digits) or not media.video.rate:
+        raise Damaged("the file's pictures have no times and cannot be counted", stage="probe")
+    base = media.video.time_base
+    step = Fraction(1) / media.video.rate / base
+    if step.denominator != 1:
+        base, step = base / step.denominator, step * step.denominator
+    first = next((p for p in table.pts if p != UNKNOWN), None)
+    if first is None:
+        first = table.dts[0] + round(media.video.delay * Fraction(1) / media.video.rate / base)
+    return counted(first, int(step), int(digits), base, table.doubts)

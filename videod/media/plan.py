@@ -1,0 +1,157 @@
+"""Which frames an output holds: a pure function of the file's frames and what was asked.
+
+Times count from the first shown frame and are rounded to the microsecond before comparing, halves up: so a
+time that ffprobe or an event printed with six decimals, given back, selects the same frame.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, bisect_right
+from fractions import Fraction
+from math import floor
+
+from videod.errors import Damaged, OutOfRange
+from videod.media.containers import holds_picture
+from videod.media.model import Frames, Media, Plan
+from videod.media.reading import LOOSE
+
+MICRO = 1_000_000
+
+
+def micro(seconds: Fraction | float) -> int:
+    """Whole microseconds, halves up."""
+    return floor(Fraction(seconds) * MICRO + Fraction(1, 2))
+
+
+def asked_micro(seconds: float) -> int:
+    """Microseconds of a time that somebody wrote down in decimals."""
+    return micro(Fraction(repr(seconds)))
+
+
+def plan(
+    media: Media, frames: Frames, start: float | None, end: float | None, cut: str = "exact", container: str = "mp4"
+) -> Plan:
+    """What to put into the output for [`start`, `end`) seconds; None: from the first frame, to the last.
+
+    `cut`: exact, encode, keyframe or copy (whole streams; needs no start and end). Raises OutOfRange where
+    no frame lies in the range, Damaged where it reaches behind the place at which a truncated file breaks off.
+    """
+    low, high, warnings = _range(media, frames, start, end)
+    if cut in {"keyframe", "copy"}:
+        if why := _uncopyable(media, frames, container):
+            return _encode(media, frames, low, high, end, (*warnings, why))
+        return _copy(media, frames, low, high, cut, warnings)
+    return _encode(media, frames, low, high, end, warnings)
+
+
+def _range(media: Media, frames: Frames, start: float | None, end: float | None) -> tuple[int, int, tuple[str, ...]]:
+    """The wanted frames as [low, high) of the shown ones, and warnings."""
+    count, ends = len(frames.pts), micro(frames.seconds(frames.after(len(frames.pts) - 1)))
+    low = _at(frames, asked_micro(start)) if start is not None else 0
+    high = _at(frames, asked_micro(end)) if end is not None else count
+    over = end is None or asked_micro(end) > ends
+    if over and not media.whole:
+        raise Damaged(f"the file is cut off: it should be longer, and its picture ends at {ends / MICRO:.3f} s")
+    if start is not None and asked_micro(start) >= ends:
+        raise OutOfRange(f"start is {start:g} s and the video ends at {ends / MICRO:.3f} s")
+    if low >= high:
+        raise OutOfRange("no frame of the video lies between start and end")
+    short = end is not None and over
+    return low, high, (f"the video ends at {ends / MICRO:.6f} s: cut there",) if short else ()
+
+
+def _at(frames: Frames, time: int) -> int:
+    """The index of the first frame at or after `time` microseconds."""
+    return bisect_left(range(len(frames.pts)), time, key=lambda i: micro(frames.seconds(frames.pts[i])))
+
+
+def _uncopyable(media: Media, frames: Frames, container: str) -> str:
+    """Why the picture has to be encoded although a copy was asked for."""
+    if not holds_picture(container, media.video.codec):
+        return f"{container} cannot hold {media.video.codec}: encoded"
+    if frames.step is not None:
+        return "the pictures have no times of their own: encoded"
+    return ""
+
+
+def _encode(media: Media, frames: Frames, low: int, high: int, end: float | None, warnings: tuple[str, ...]) -> Plan:
+    pts = frames.pts[low:high]
+    base, origin = frames.time_base, frames.pts[0] * frames.time_base
+    stop = None if end is None else origin + Fraction(repr(end))
+    return _made(frames, "encode", pts, low, high, _seek(media, frames, pts[0]), (pts[0] * base, stop), warnings)
+
+
+def _copy(media: Media, frames: Frames, low: int, high: int, cut: str, warnings: tuple[str, ...]) -> Plan:
+    """From the key frame at or before the first to where nothing in decoding order is left out."""
+    key = frames.keys.rfind(1, 0, low + 1)
+    if key < 0:
+        why = "no key frame is shown at or before start: encoded"
+        return _encode(media, frames, low, high, None, (*warnings, why))
+    last = _closed(frames, frames.pts[key], frames.pts[high - 1])
+    high = bisect_right(frames.pts, last)
+    if any(frames.pts[key] <= p <= last for p in frames.hidden):
+        return _encode(media, frames, low, high, None, (*warnings, "the file hides frames inside: encoded"))
+    base, whole = frames.time_base, high == len(frames.pts)
+    stop = None if whole else frames.after(high - 1) * base
+    pts = frames.pts[key:high]
+    return _made(frames, cut, pts, key, high, _seek(media, frames, pts[0]), (pts[0] * base, stop), warnings)
+
+
+def _closed(frames: Frames, first: int, last: int) -> int:
+    """The last display time of the shortest run of packets that holds all up to `last` and has no hole."""
+    at = _index(frames.coded, first)
+    need = max(i for i in range(at, len(frames.coded)) if first <= frames.coded[i] <= last)
+    top, lowest = last, _lowest_after(frames.coded)
+    for i in range(at, len(frames.coded)):
+        top = max(top, frames.coded[i])
+        if i >= need and lowest[i] > top:
+            return top
+    return top
+
+
+def _lowest_after(coded: array[int]) -> array[int]:
+    """For each packet the lowest display time of those behind it."""
+    lowest, low = array("q", bytes(8 * len(coded))), (1 << 63) - 1
+    for i in range(len(coded) - 1, -1, -1):
+        lowest[i] = low
+        low = min(low, coded[i])
+    return lowest
+
+
+def _index(coded: array[int], pts: int) -> int:
+    return coded.index(pts)
+
+
+def _seek(media: Media, frames: Frames, first: int) -> Fraction | None:
+    """From where to read so that the frame at `first` comes out: seconds of the source's clock.
+
+    The key frame at or before it is enough where the container has an index. The others find some packet
+    near the time and decoding then begins at the next key frame: there it is one key frame more.
+    """
+    if frames.step is not None:
+        return None
+    shown = bisect_right(frames.pts, first)
+    key = frames.keys.rfind(1, 0, shown)
+    if key > 0 and not LOOSE.isdisjoint(media.formats):
+        key = frames.keys.rfind(1, 0, key)
+    if key <= 0:
+        return None
+    at = _index(frames.coded, frames.pts[key])
+    time = min(frames.pts[key], frames.dts[at]) if frames.dts[at] > -(1 << 62) else frames.pts[key]
+    return time * frames.time_base
+
+
+def _made(
+    frames: Frames,
+    cut: str,
+    pts: array[int],
+    low: int,
+    high: int,
+    seek: Fraction | None,
+    sound: tuple[Fraction, Fraction | None],
+    warnings: tuple[str, ...],
+) -> Plan:
+    after = frames.after(high - 1)
+    start, end = frames.seconds(frames.pts[low]), frames.seconds(after)
+    return Plan(cut, pts, after, start, end, frames.time_base, seek, sound, warnings)
