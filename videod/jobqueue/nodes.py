@@ -18,13 +18,15 @@ from videod.jobqueue.names import Names
 
 
 def started_at(pid: int) -> int | None:
-    """The start time of a process in clock ticks since boot; None when there is none. Tells a recycled pid."""
+    """The start time of a living process in clock ticks since boot, else None. Tells a recycled pid."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return None
     # the name in parentheses may hold blanks and parentheses itself
-    return int(stat.rpartition(")")[2].split()[19])
+    fields = stat.rpartition(")")[2].split()
+    # killed, but not yet reaped by its parent: it does nothing any more
+    return None if fields[0] in "ZX" else int(fields[19])
 
 
 def here() -> dict[str, Any]:
