@@ -10,6 +10,7 @@ metadata): an address, a network or the exact host name must be listed for that.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import socket
 from collections.abc import Iterable
@@ -105,6 +106,14 @@ class Guard:
         name = _name(host)
         if any(rule.has_port(port) and rule.has_name(name) for rule in self.deny):
             raise _forbidden(host, port, "", "take it out of deny_hosts if it should")
+
+    def check(self, host: str, port: int, *, proxied: bool = False) -> None:
+        """Raise ForbiddenSource where `host` may not be reached as far as can be told now."""
+        if proxied:
+            self.check_unresolved(host, port)
+            return
+        with contextlib.suppress(FetchFailed):
+            self.resolve(host, port)
 
     def check_unresolved(self, host: str, port: int) -> None:
         """Like `resolve`, for a name that only an upstream proxy knows: here only its name can be judged."""

@@ -1,0 +1,174 @@
+"""The one HTTP client within the process: uploads, callbacks, and the bodies that wget cannot judge.
+
+Each request goes to an address that the guard has checked for it, while TLS and the Host header carry the
+name. Redirects are never followed here: the caller decides, and asks again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING
+
+from videod import __version__
+from videod.transfer.guard import Endpoint, Guard
+from videod.transfer.urls import Url, basic
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse, HTTPConnectionPool
+
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+AGENT = f"videod/{__version__}"
+CONNECT_SECONDS = 20.0
+BLOCK = 1 << 18
+
+
+class Broken(Exception):
+    """The connection could not be made, or broke; the text says why, in one line without secrets."""
+
+
+class Silent(Broken):
+    """Nothing came for too long."""
+
+
+class Http:
+    """Keeps its connections; safe for several threads. `read` is the longest silence in seconds.
+
+    `proxy` is the address of an HTTP proxy, which then looks the names up. `ca_file` replaces the system's
+    certificates.
+    """
+
+    def __init__(self, guard: Guard, *, proxy: str = "", ca_file: str = "", read: float = 120.0) -> None:
+        self._guard = guard
+        self._proxy = proxy
+        self._ca_file = ca_file or None
+        self._read = read
+        self._pools: dict[tuple[str, str, int, str], HTTPConnectionPool] = {}
+
+    def __enter__(self) -> Http:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections."""
+        for pool in self._pools.values():
+            pool.close()
+
+    @contextmanager
+    def request(
+        self, method: str, url: Url, headers: Mapping[str, str] | None = None, body: IO[bytes] | bytes | None = None
+    ) -> Iterator[BaseHTTPResponse]:
+        """One request; its response, whose body is read by `pieces` or `text` or thrown away.
+
+        User info of the address is sent as basic authentication. Raises Broken, ForbiddenSource, and
+        FetchFailed when the name does not resolve.
+        """
+        sent = {"Host": url.netloc, "User-Agent": AGENT, "Accept-Encoding": "identity", **(headers or {})}
+        if url.authorization:
+            sent["Authorization"] = url.authorization
+        response = self._ask(method, url, sent, body)
+        try:
+            yield response
+        finally:
+            # what was not read may be endless: the connection is closed rather than drained
+            response.close() if response.length_remaining else response.release_conn()
+
+    def _ask(self, method: str, url: Url, headers: dict[str, str], body: IO[bytes] | bytes | None) -> BaseHTTPResponse:
+        from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
+
+        why = "no address"
+        for pool in self._reach(url):
+            try:
+                return pool.urlopen(
+                    method, url.target, body, headers, retries=False, redirect=False, preload_content=False
+                )
+            except (NewConnectionError, ConnectTimeoutError) as error:  # nothing was sent yet: try the next address
+                why = reason(error)
+            except (HTTPError, OSError) as error:
+                raise _broken(error) from None
+        raise Broken(why)
+
+    def _reach(self, url: Url) -> Iterator[HTTPConnectionPool]:
+        if self._proxy:
+            self._guard.check_unresolved(url.host, url.port)
+            yield self._through_proxy(url)
+            return
+        for end in self._guard.resolve(url.host, url.port):
+            key = (url.scheme, url.host, url.port, end.address)
+            if key not in self._pools:
+                self._pools[key] = self._pool(url, end)
+            yield self._pools[key]
+
+    def _pool(self, url: Url, end: Endpoint) -> HTTPConnectionPool:
+        from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, Timeout
+
+        timeout = Timeout(connect=CONNECT_SECONDS, read=self._read)
+        if url.scheme == "http":
+            return HTTPConnectionPool(end.address, end.port, timeout=timeout, blocksize=BLOCK)
+        return HTTPSConnectionPool(
+            end.address,
+            end.port,
+            timeout=timeout,
+            blocksize=BLOCK,
+            ca_certs=self._ca_file,
+            server_hostname=url.host,
+            assert_hostname=url.host,
+        )
+
+    def _through_proxy(self, url: Url) -> HTTPConnectionPool:
+        from urllib3 import ProxyManager, Timeout
+        from urllib3.util import parse_url
+
+        key = (url.scheme, url.host, url.port, "")
+        if key not in self._pools:
+            proxy = parse_url(self._proxy)
+            user, _, password = (proxy.auth or "").partition(":")
+            login = {"Proxy-Authorization": basic(user, password)} if proxy.auth else {}
+            manager = ProxyManager(
+                self._proxy,
+                proxy_headers=login,
+                ca_certs=self._ca_file,
+                timeout=Timeout(connect=CONNECT_SECONDS, read=self._read),
+            )
+            self._pools[key] = manager.connection_from_host(url.host, url.port, url.scheme)
+        return self._pools[key]
+
+
+def pieces(response: BaseHTTPResponse, size: int = BLOCK) -> Iterator[bytes]:
+    """The body in pieces of up to `size` bytes; Broken when it ends before what was promised."""
+    from urllib3.exceptions import HTTPError
+
+    try:
+        yield from response.stream(size, decode_content=False)
+    except (HTTPError, OSError) as error:
+        raise _broken(error) from None
+
+
+def text(response: BaseHTTPResponse, longest: int = 4096) -> str:
+    """The beginning of the body, for error texts."""
+    found = b""
+    for piece in pieces(response, longest):
+        found += piece
+        if len(found) >= longest:
+            break
+    return found[:longest].decode("utf-8", "replace")
+
+
+def _broken(error: Exception) -> Broken:
+    from urllib3.exceptions import ReadTimeoutError
+
+    return (Silent if isinstance(error, (ReadTimeoutError, TimeoutError)) else Broken)(reason(error))
+
+
+def reason(error: Exception) -> str:
+    """Why, in one line, without the addresses and object names that urllib3 puts in."""
+    inner = getattr(error, "reason", None)
+    shown = inner if isinstance(inner, Exception) else error
+    # urllib3 puts the inner error behind its own text
+    text = shown.args[0] if len(shown.args) > 1 and isinstance(shown.args[0], str) else str(shown)
+    line = " ".join(text.split())
+    line = re.sub(r"<[^>]*>: |\w+Pool\([^)]*\): |\w+Connection\([^)]*\): ", "", line)
+    return line[:300] or type(error).__name__
