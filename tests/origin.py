@@ -185,7 +185,10 @@ class _Handler(BaseHTTPRequestHandler):
             coming = (origin.pages.get(self.path.partition("?")[0]) or [None])[0]
         size = int(self.headers.get("Content-Length", 0)) if coming is None or coming.read_body else 0
         headers = {name.lower(): value for name, value in self.headers.items()}
-        page = origin.take(Seen(self.command, self.path, headers, self.rfile.read(size)))
+        body = self.rfile.read(size)
+        if len(body) < size:
+            raise ConnectionAbortedError
+        page = origin.take(Seen(self.command, self.path, headers, body))
         if page and page.silent:
             self.close_connection = True
             raise ConnectionAbortedError

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
+import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +16,8 @@ from tests.origin import Origin, certificates
 from videod.cancel import Cancel
 from videod.config import Config, Settings
 from videod.process import Guardian, Tools
+
+RESULT = os.urandom(3_000_000)
 
 
 @pytest.fixture(scope="session")
@@ -84,9 +89,71 @@ def argv_watch() -> Iterator[ArgvWatch]:
 
 def wait_for(condition: Callable[[], object], seconds: float = 10.0) -> None:
     """Poll until `condition` holds; fails after so long."""
-    import time
-
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come true"
         time.sleep(0.01)
+
+
+@pytest.fixture
+def result(tmp_path: Path) -> Path:
+    """A finished output of 3 MB, readable by nobody else."""
+    path = tmp_path / "result.mp4"
+    path.write_bytes(RESULT)
+    path.chmod(0o600)
+    return path
+
+
+class WebDav:
+    """A real nginx of our own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "www"
+        (self.root / "none").mkdir(parents=True)
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        (folder / "passwords").write_text("me:" + _crypted("s3cret") + "\n")
+        temporary = "\n".join(
+            f"{kind}_temp_path {folder}/tmp-{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
+        config = folder / "nginx.conf"
+        config.write_text(f"""
+            daemon off; {"user root;" if os.geteuid() == 0 else ""} worker_processes 1;
+            pid {folder}/pid; error_log {folder}/error.log;
+            events {{ worker_connections 64; }}
+            http {{ {temporary} access_log off; client_max_body_size 20m;
+            server {{ listen 127.0.0.1:{self.port}; root {self.root}; dav_methods PUT; create_full_put_path on;
+                location /none/ {{ dav_methods off; }}
+                location /small/ {{ client_max_body_size 1k; }}
+                location /private/ {{ auth_basic x; auth_basic_user_file {folder}/passwords; }} }} }}""")
+        self._process = subprocess.Popen(["nginx", "-p", str(folder), "-e", f"{folder}/error.log", "-c", str(config)])
+        wait_for(self._answers)
+
+    def _answers(self) -> bool:
+        with socket.socket() as one:
+            return one.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait()
+
+
+@pytest.fixture(scope="session")
+def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebDav]:
+    """nginx with DAV: PUT below /dav/ stores in `root`, /private/ asks for a password, /none/ allows no PUT."""
+    server = WebDav(tmp_path_factory.mktemp("nginx"))
+    yield server
+    server.stop()
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def _crypted(password: str) -> str:
+    return subprocess.run(
+        ["openssl", "passwd", "-apr1", password], check=True, capture_output=True, text=True
+    ).stdout.strip()

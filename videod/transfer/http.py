@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING
+from io import RawIOBase
+from typing import TYPE_CHECKING, Any, cast
 
 from videod import __version__
 from videod.transfer.guard import Endpoint, Guard
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 AGENT = f"videod/{__version__}"
-CONNECT_SECONDS = 20.0
 BLOCK = 1 << 18
 
 
@@ -33,14 +33,24 @@ class Silent(Broken):
 
 
 class Http:
-    """Keeps its connections; safe for several threads. `read` is the longest silence in seconds.
+    """Keeps its connections; safe for several threads. `connect` is the longest that a connection, or a piece
+    that is sent, may take, `read` the longest silence, both in seconds.
 
     `proxy` is the address of an HTTP proxy, which then looks the names up. `ca_file` replaces the system's
     certificates.
     """
 
-    def __init__(self, guard: Guard, *, proxy: str = "", ca_file: str = "", read: float = 120.0) -> None:
+    def __init__(
+        self,
+        guard: Guard,
+        *,
+        proxy: str = "",
+        ca_file: str = "",
+        connect: float = 20.0,
+        read: float = 120.0,
+    ) -> None:
         self._guard = guard
+        self._connect = connect
         self._proxy = proxy
         self._ca_file = ca_file or None
         self._read = read
@@ -59,7 +69,7 @@ class Http:
 
     @contextmanager
     def request(
-        self, method: str, url: Url, headers: Mapping[str, str] | None = None, body: IO[bytes] | bytes | None = None
+        self, method: str, url: Url, headers: Mapping[str, str] | None = None, body: RawIOBase | bytes | None = None
     ) -> Iterator[BaseHTTPResponse]:
         """One request; its response, whose body is read by `pieces` or `text` or thrown away.
 
@@ -73,17 +83,16 @@ class Http:
         try:
             yield response
         finally:
-            # what was not read may be endless: the connection is closed rather than drained
-            response.close() if response.length_remaining else response.release_conn()
+            _end(response)
 
-    def _ask(self, method: str, url: Url, headers: dict[str, str], body: IO[bytes] | bytes | None) -> BaseHTTPResponse:
+    def _ask(self, method: str, url: Url, headers: dict[str, str], body: RawIOBase | bytes | None) -> BaseHTTPResponse:
         from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
         why = "no address"
         for pool in self._reach(url):
             try:
                 return pool.urlopen(
-                    method, url.target, body, headers, retries=False, redirect=False, preload_content=False
+                    method, url.target, cast(Any, body), headers, retries=False, redirect=False, preload_content=False
                 )
             except (NewConnectionError, ConnectTimeoutError) as error:  # nothing was sent yet: try the next address
                 why = reason(error)
@@ -105,7 +114,7 @@ class Http:
     def _pool(self, url: Url, end: Endpoint) -> HTTPConnectionPool:
         from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, Timeout
 
-        timeout = Timeout(connect=CONNECT_SECONDS, read=self._read)
+        timeout = Timeout(connect=self._connect, read=self._read)
         if url.scheme == "http":
             return HTTPConnectionPool(end.address, end.port, timeout=timeout, blocksize=BLOCK)
         return HTTPSConnectionPool(
@@ -131,10 +140,20 @@ class Http:
                 self._proxy,
                 proxy_headers=login,
                 ca_certs=self._ca_file,
-                timeout=Timeout(connect=CONNECT_SECONDS, read=self._read),
+                timeout=Timeout(connect=self._connect, read=self._read),
             )
             self._pools[key] = manager.connection_from_host(url.host, url.port, url.scheme)
         return self._pools[key]
+
+
+def _end(response: BaseHTTPResponse) -> None:
+    """Give the connection back for the next request, unless there is more to come than is worth reading."""
+    left = response.length_remaining
+    if left is not None and left <= BLOCK:
+        response.drain_conn()
+        response.release_conn()
+    else:
+        response.close()
 
 
 def pieces(response: BaseHTTPResponse, size: int = BLOCK) -> Iterator[bytes]:
