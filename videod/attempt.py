@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import shutil
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -60,7 +59,6 @@ def attempt(
         tools = _tools(order, settings, guardian, cancel, log, scratch)
         ctx = Context(order.job, settings, scratch, tools, log, progress, tell_output)
         order.kind.run(order.params, ctx)
-        progress.complete()
     except Cancelled:
         raise
     except Exception as error:
@@ -71,7 +69,7 @@ def attempt(
         return Outcome("dead", {"error": as_event(failure)}, time.monotonic() - started, progress.stage)
     finally:
         if scratch:
-            shutil.rmtree(scratch, ignore_errors=True)
+            _clear(scratch)
     seconds = round(time.monotonic() - started, 3)
     more = {
         "outputs": [output.as_dict() for output in ctx.outputs],
@@ -83,9 +81,22 @@ def attempt(
 
 
 def _scratch(ident: str, settings: Settings) -> Path:
-    folder = folder_of(settings)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return Path(tempfile.mkdtemp(prefix=ident[:64] + "-", dir=folder))
+    scratch = folder_of(settings) / ident
+    try:
+        scratch.mkdir(mode=0o700)
+    except FileExistsError:  # of an attempt whose daemon was killed
+        shutil.rmtree(scratch)
+        scratch.mkdir(mode=0o700)
+    except FileNotFoundError:
+        scratch.mkdir(mode=0o700, parents=True)
+    return scratch
+
+
+def _clear(scratch: Path) -> None:
+    try:
+        scratch.rmdir()  # empty, as most are by now: a fifth of the cost of looking
+    except OSError:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _tools(order: Order, settings: Settings, guardian: Guardian, cancel: Cancel, log: JobLog, scratch: Path) -> Tools:

@@ -8,7 +8,7 @@ from typing import Any
 
 from videod import kinds
 from videod.config.settings import Settings
-from videod.errors import BadMessage
+from videod.errors import Failure, Internal, Permanent
 from videod.job import Head, Job, head, read_job
 from videod.message import read_message
 
@@ -28,7 +28,7 @@ class Rejected:
     """A message that is wrong: what could be read of it, and the error."""
 
     head: Head
-    error: BadMessage
+    error: Failure
 
 
 def read(raw: bytes, ident: str | None, settings: Settings) -> Order | Rejected:
@@ -41,7 +41,9 @@ def read(raw: bytes, ident: str | None, settings: Settings) -> Order | Rejected:
             raise known.error
         job = read_job(values, ident or known.id or secrets.token_hex(16), settings)
         kind = kinds.find(job.kind)
-        params = kind.Params.read(job.fields, settings)
-    except BadMessage as error:
+        params = kind.Params.read(job, settings)
+    except Permanent as error:
         return Rejected(known, error)
+    except Exception as error:  # a fault of ours: the message must end truthfully all the same
+        return Rejected(known, Internal(f"{type(error).__name__}: {error}"))
     return Order(job, kind, params, tuple(job.fields.unknown()))

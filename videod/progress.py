@@ -1,4 +1,8 @@
-"""How far a job is: percent of the whole job, made of stages with shares. Never falls; 100 only at the end."""
+"""How far a job is: percent of the whole job, made of stages with shares. Never falls.
+
+100 is not told from here: it is told in the transaction that commits `done`, after the last upload was
+confirmed.
+"""
 
 from __future__ import annotations
 
@@ -34,14 +38,8 @@ class Progress:
     def update(self, fraction: float, speed: str = "") -> None:
         """The stage is so far (0 to 1). Told at most twice a second."""
         wanted = self._base + self._share * min(max(fraction, 0.0), 1.0)
-        # 100 is kept for the moment when the last upload is confirmed
         self._percent = max(self._percent, min(round(wanted, 1), 99.0))
         now = time.monotonic()
         if now - self._told >= EVERY_SECONDS:
             self._told = now
             self._tell(self._stage, self._percent, speed)
-
-    def complete(self) -> None:
-        """Everything is confirmed."""
-        self._percent = 100.0
-        self._tell(self._stage, 100.0, "")

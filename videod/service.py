@@ -63,7 +63,7 @@ class Service:
         self._log = logs.log
         self._phase = Phase.RUNNING
         self._losses = rooms.health.losses
-        self._low = False
+        self._low, self._looked = False, 0.0
         worker = Worker(lambda: self.settings, rooms.queue, rooms.guardian, self._log)
         self._pool = Pool(settings.max_worker, worker.work, signals.wake, self._log)
         self._heartbeat = Heartbeat(rooms.node, settings.lease, self._facts, self._log)
@@ -114,8 +114,10 @@ class Service:
         self._losses = losses
 
     def _enough_space(self) -> bool:
-        if not self.settings.min_free:
-            return True
+        now = time.monotonic()
+        if not self.settings.min_free or now < self._looked + WAIT_SECONDS:
+            return not self._low
+        self._looked = now
         free = shutil.disk_usage(self.settings.work_dir).free
         low = free < self.settings.min_free
         if low != self._low:

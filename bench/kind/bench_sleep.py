@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from videod.config.settings import Settings
 from videod.context import Context
 from videod.events import Output
-from videod.fields import Fields
+from videod.job import Job
 
 
 @dataclass(frozen=True)
@@ -17,9 +17,9 @@ class Params:
     seconds: float
 
     @classmethod
-    def read(cls, fields: Fields, settings: Settings) -> Params:
+    def read(cls, job: Job, settings: Settings) -> Params:
         """From a message."""
-        return cls(fields.seconds("seconds") or 0.0)
+        return cls(job.fields.seconds("seconds") or 0.0)
 
 
 def run(params: Params, ctx: Context) -> list[Output]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from videod.errors import Cancelled, VideodError
@@ -22,7 +23,16 @@ def main(argv: list[str] | None = None) -> int:
         return error.exit_code
     except (KeyboardInterrupt, Cancelled):
         return 130
-    except BrokenPipeError:
-        # the reader of our output left; a second error at exit would be noise
-        sys.stderr.close()
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            # the reader of our output left; a second error at exit would be noise
+            sys.stderr.close()
+            return 1
+        print(f"videod: {error.strerror}: {error.filename or 'system'}: check it and try again", file=sys.stderr)
+        return 1
+    except Exception as error:
+        if "VIDEOD_DEBUG" in os.environ:
+            raise
+        fault = hide(" ".join(f"{type(error).__name__}: {error}".split()))
+        print(f"videod: internal fault: {fault}: set VIDEOD_DEBUG=1 for the stack and report it", file=sys.stderr)
         return 1

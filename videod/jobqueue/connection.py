@@ -127,6 +127,7 @@ class Connection:
     def check(self) -> str:
         """Redis' version; RedisAway where it does not answer or is older than 6.2."""
         try:
+            self._client.ping()  # refused while Redis loads its data; INFO is not
             info = self._client.info("server")
         except redis.exceptions.RedisError as error:
             why = hide(" ".join(str(error).split()))[:200]

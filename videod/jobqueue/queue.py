@@ -107,10 +107,13 @@ class JobQueue:
             entry = json.dumps(
                 {"id": claim.teller.id, **raw_as_json(claim.envelope.raw), "error": more["error"], "at": stamp()}
             )
+        whole = {"stage": record.get("stage", ""), "percent": 100.0, "speed": ""}
+        last = claim.teller.event("progress", **whole) if state == "done" else ""
         arguments = [claim.element, claim.envelope.token, claim.teller.id, self._events_max, self._keep_ms, state]
-        arguments += [claim.teller.event(state, **more), entry, *_flat({**record, "state": state, "ended_at": stamp()})]
+        arguments += [claim.teller.event(state, **more), entry, self._progress_max, last]
+        arguments += _flat({**record, "state": state, "ended_at": stamp()})
         names = self.names
-        keys = (names.running(), names.job(claim.teller.id), names.events, names.dead)
+        keys = (names.running(), names.job(claim.teller.id), names.events, names.dead, names.progress)
         answer: bytes = self.shared.run(self._finish, self._with_reply(keys, claim), arguments)
         return answer.decode()
 

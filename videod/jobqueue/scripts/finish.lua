@@ -1,16 +1,20 @@
 -- Commit the end of a job. Proves: exactly one final event, in one transaction with the removal of the
 -- message; refused when the message is no longer ours; made again after a lost answer it changes nothing.
--- KEYS: running, job, events, dead, reply (or '')
--- ARGV: envelope, token, id, events_max, keep ms, event name, event, dead entry ('' for none), field, value, ...
-local running, job, events, dead, reply = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5] or ''
+-- KEYS: running, job, events, dead, progress, reply (or none)
+-- ARGV: envelope, token, id, events_max, keep ms, event name, event, dead entry ('' for none),
+--       progress_max, last progress ('' for none), field, value, ...
+local running, job, events, dead, reply = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[6] or ''
 local envelope, token, id, most, keep, name, event, entry = unpack(ARGV, 1, 8)
 if redis.call('LREM', running, 1, envelope) == 0 then
   local record = redis.call('HMGET', job, 'state', 'token')
   if record[2] == token and record[1] == name then return 'done' end
   return 'gone'
 end
-redis.call('HSET', job, unpack(ARGV, 9))
+redis.call('HSET', job, unpack(ARGV, 11))
 if tonumber(keep) > 0 then redis.call('PEXPIRE', job, keep) end
+if ARGV[10] ~= '' then
+  redis.call('XADD', KEYS[5], 'MAXLEN', '=', ARGV[9], '*', 'id', id, 'event', 'progress', 'json', ARGV[10])
+end
 if entry ~= '' then redis.call('LPUSH', dead, entry) end
 if say(events, most, reply, keep, id, name, event) == 0 then return 'deaf' end
 return 'done'

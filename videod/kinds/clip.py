@@ -1,0 +1,175 @@
+"""Cut clips out of a video: guard → fetch → probe → plan → cut → verify → upload → confirm.
+
+One fetch and one probe serve all clips of a message. Times are seconds from the first frame that a player
+shows.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from videod.config.settings import Preset, Settings
+from videod.context import Context
+from videod.errors import BadMessage, Denied, ForbiddenSource, NotFound, UploadDenied
+from videod.events import Output
+from videod.fields import Fields
+from videod.job import Job
+from videod.media.cut import cut
+from videod.media.examine import examine
+from videod.media.model import Source
+from videod.media.plan import micro, plan
+from videod.transfer import fetch, upload
+from videod.transfer.urls import name_of
+
+CUTS = ("exact", "keyframe", "encode")
+CONTAINERS = ("mp4", "mov", "mkv", "ts")
+# shares of the whole job, in percent: fetch and probe, then each clip's part of cutting and uploading
+FETCH, PROBE, CUT, UPLOAD = 35, 5, 45, 15
+MOST_THREADS = 8
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip as asked for. `cut` is `copy` for a whole video; `target` is where it goes."""
+
+    n: int
+    start: float | None
+    end: float | None
+    cut: str
+    preset: Preset
+    target: upload.Target
+
+
+@dataclass(frozen=True)
+class Params:
+    """A source and its clips."""
+
+    url: str
+    clips: tuple[Clip, ...]
+
+    @classmethod
+    def read(cls, job: Job, settings: Settings) -> Params:
+        """From a message. BadMessage, ForbiddenSource, UploadDenied, each naming the field."""
+        fields = job.fields
+        url = fields.needed("url")
+        try:
+            fetch.check(url, settings)
+        except ForbiddenSource as error:
+            raise ForbiddenSource(f"url: {error}") from None
+        except (NotFound, Denied):
+            pass  # the source may be there when its turn comes, and then the attempt says so
+        parts = fields.objects("clips", 1000)
+        if parts is not None and any(name in fields for name in ("start", "end", "duration")):
+            raise fields.bad("clips", "stands beside start, end or duration: put these into its entries")
+        clips = tuple(_clip(job, n, part, url, settings) for n, part in enumerate(parts or [fields], 1))
+        seen: dict[str, int] = {}
+        for clip in clips:
+            if (first := seen.setdefault(clip.target.key, clip.n)) != clip.n:
+                raise BadMessage(f"outputs {first} and {clip.n} have one name", field="upload")
+        return cls(url, clips)
+
+
+def _clip(job: Job, n: int, part: Fields, url: str, settings: Settings) -> Clip:
+    start, end = _times(part)
+    whole = start is None and end is None
+    preset_name = part.text("preset", 64) or job.fields.text("preset", 64)
+    if preset_name is not None and preset_name not in settings.presets:
+        raise part.bad("preset", f"'{preset_name}' is none of {', '.join(sorted(settings.presets))}")
+    asked = part.choice("cut", CUTS) or job.fields.choice("cut", CUTS)
+    how = asked or ("encode" if preset_name else "copy" if whole else "exact")
+    preset = settings.presets[preset_name or "default"]
+    template = part.text("upload") or job.fields.text("upload") or settings.upload
+    container = preset.container if preset_name else _container(template)
+    # the frames asked for come before what a preset leaves out
+    preset = replace(preset, container=container, max_fps=0.0 if how == "exact" else preset.max_fps)
+    target = upload.target(template, id=job.id, n=n, name=name_of(url), ext=container)
+    try:
+        upload.check(target, settings)
+    except UploadDenied as error:
+        raise UploadDenied(f"upload: {error}") from None
+    return Clip(n, start, end, how, preset, target)
+
+
+def _times(part: Fields) -> tuple[float | None, float | None]:
+    start, end, duration = part.seconds("start"), part.seconds("end"), part.seconds("duration")
+    if end is not None and duration is not None:
+        raise part.bad("duration", "stands beside end: give one of them")
+    if duration is not None:
+        if micro(duration) <= 0:
+            raise part.bad("duration", "is 0")
+        # in decimals as they were written: 0.1 + 0.2 is not 0.3 as floats
+        end = float(Fraction(repr(start or 0.0)) + Fraction(repr(duration)))
+    if end is not None and micro(end) <= micro(start or 0.0):
+        raise part.bad("end", "is not after start")
+    return start, end
+
+
+def _container(template: str) -> str:
+    """What the name's extension says, else MP4."""
+    extension = os.path.splitext(template.partition("?")[0])[1].lstrip(".").lower()
+    return extension if extension in CONTAINERS else "mp4"
+
+
+def run(params: Params, ctx: Context) -> Sequence[Output]:
+    """Make all clips."""
+    source = _source(params, ctx)
+    share = 1 / len(params.clips)
+    for clip in params.clips:
+        ctx.output(_make(clip, source, ctx, share))
+    return ctx.outputs
+
+
+def _source(params: Params, ctx: Context) -> Source:
+    ctx.progress.begin("fetch", FETCH)
+
+    def count(received: int) -> None:
+        ctx.fetched_bytes += received
+
+    fetched = fetch.fetch(params.url, ctx.scratch, ctx.settings, ctx.tools, ctx.progress.update, on_bytes=count)
+    ctx.log.info(f"source {fetched.url}: {_size(fetched.bytes)}, fetched {_size(fetched.fetched_bytes)}")
+    ctx.progress.begin("probe", PROBE)
+    source = examine(str(fetched.path), ctx.tools, ctx.settings)
+    ctx.log.info(_about(source))
+    return source
+
+
+def _make(clip: Clip, source: Source, ctx: Context, share: float) -> Output:
+    asked = (clip.start, clip.end)
+    ctx.progress.begin("cut", 0)
+    wanted = plan(source.media, source.frames, clip.start, clip.end, clip.cut, clip.preset.container)
+    ctx.log.info(
+        f"clip {clip.n}: asked {asked[0]}..{asked[1]} {clip.cut}; {wanted.cut} {wanted.count} frames,"
+        f" {float(wanted.start):.6f}..{float(wanted.end):.6f} s"
+    )
+    ctx.progress.begin("encode" if wanted.cut == "encode" else "cut", CUT * share)
+    path = ctx.scratch / f"clip-{clip.n}.{clip.preset.container}"
+    threads = min(os.cpu_count() or 1, MOST_THREADS)
+    made = cut(source, wanted, path, clip.preset, ctx.tools, ctx.settings, ctx.progress.update, threads)
+    for text in made.warnings:
+        ctx.log.warn(f"clip {clip.n}: {text}")
+    ctx.progress.begin("upload", UPLOAD * share)
+    sent = upload.send(
+        path, clip.target, ctx.settings, ctx.tools, overwrite=ctx.job.overwrite, on_progress=ctx.progress.update
+    )
+    path.unlink()
+    ctx.log.info(f"clip {clip.n}: {made.cut}, {made.frames} frames, {_size(sent.bytes)} at {sent.url}")
+    return Output(
+        n=clip.n, url=sent.url, bytes=sent.bytes, sha256=sent.sha256, start=made.start, end=made.end, asked=asked,
+        frames=made.frames, duration=made.duration, cut=made.cut, width=made.width, height=made.height,
+        warning="; ".join(made.warnings) or None,
+    )  # fmt: skip
+
+
+def _about(source: Source) -> str:
+    media, frames = source.media, source.frames
+    video = media.video
+    seconds = float(frames.seconds(frames.after(len(frames.pts) - 1)))
+    sound = ", ".join(track.codec for track in media.audio) or "none"
+    return f"{video.codec} {video.width}x{video.height}, {len(frames.pts)} frames in {seconds:.3f} s, sound: {sound}"
+
+
+def _size(number: int) -> str:
+    return f"{number / 1e6:.1f} MB"
