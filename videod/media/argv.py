@@ -11,7 +11,7 @@ from videod.media import filters
 from videod.media.containers import MUXERS, holds_sound, holds_subtitles
 from videod.media.model import Audio, Media, Plan, Source
 from videod.media.pick import Pick
-from videod.media.reading import opened
+from videod.media.reading import LOUD, opened
 
 LONGEST_TAG = 10_000
 MICRO = 1_000_000
@@ -92,12 +92,12 @@ def dropped(media: Media, container: str, *, copied: bool) -> tuple[str, ...]:
 
 def decode(path: str, threads: int = 0) -> list[str]:
     """Decode all of a file and throw it away."""
-    argv = ["ffmpeg", "-nostdin", "-hide_banner", "-v", "level+warning", "-threads", str(threads), *opened(path)]
+    argv = ["ffmpeg", "-nostdin", "-hide_banner", "-v", LOUD, "-threads", str(threads), *opened(path)]
     return [*argv, "-map", "0", "-fps_mode", "passthrough", "-progress", "pipe:1", "-f", "null", "-"]
 
 
 def _start(media: Media, seek: Fraction | None, threads: int) -> list[str]:
-    argv = ["ffmpeg", "-nostdin", "-hide_banner", "-v", "level+warning", "-y"]
+    argv = ["ffmpeg", "-nostdin", "-hide_banner", "-v", LOUD, "-y"]
     argv += ["-threads", str(threads), "-copyts"]
     if seek is not None:
         # without -noaccurate_seek ffmpeg would drop what lies between its landing and the time asked for

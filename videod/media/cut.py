@@ -124,14 +124,15 @@ def _flaw(work: _Work, wanted: array[int], spans: list[Span]) -> tuple[str, Medi
 def _refuse_broken(work: _Work) -> None:
     """Decode a copied output once; what the decoder complains about lies in the source."""
     result = decoded(work.out, work.tools, work.threads)
-    missing = work.plan.count - result.frames
-    if result.complaints or missing:
-        what = result.complaints[0] if result.complaints else f"{missing} frames cannot be decoded"
+    if missing := work.plan.count - result.frames:
+        what = f"{missing} frames cannot be decoded"
         raise Damaged("the video is broken inside the wanted part", detail=what, stage="cut")
+    if result.complaints:
+        _refuse_damage(work)
 
 
 def _refuse_damage(work: _Work) -> None:
-    if what := damage(work.source, work.plan, work.preset, work.tools, work.threads):
+    if what := damage(work.source, work.plan, work.preset, work.tools):
         raise Damaged("the video is broken inside the wanted part", detail=what, stage="cut")
 
 

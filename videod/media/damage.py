@@ -7,17 +7,19 @@ and its log does not name frames.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
 from videod.config.settings import Preset
-from videod.errors import Failure
+from videod.errors import EncodeFailed, Failure
 from videod.media import argv
 from videod.media.copying import audible, prepare
 from videod.media.model import Plan, Source
-from videod.media.plan import micro, plan
-from videod.media.reading import Complaints
+from videod.media.plan import MICRO, micro, plan
+from videod.media.reading import GAP, Complaints
 from videod.process import Tools
 
 
@@ -45,23 +47,54 @@ def decoded(path: Path, tools: Tools, threads: int = 0) -> Decoded:
     return Decoded(count[0], tuple(complaints.lines))
 
 
-def damage(source: Source, wanted: Plan, preset: Preset, tools: Tools, threads: int = 0) -> str:
+def damage(source: Source, wanted: Plan, preset: Preset, tools: Tools) -> str:
     """What is broken between the key frame before the plan's first frame and its last; empty: nothing."""
     if hole := _hole(source, wanted):
         return hole
     if source.frames.step is not None:
-        return _said(decoded(Path(source.media.path), tools, threads), wanted)
-    part = _needed(source, wanted)
+        return _said(decoded(Path(source.media.path), tools, 1), wanted)
+    part = _needed(source, wanted.start, wanted.end, wanted)
+    try:
+        result = _tried(source, part, preset, tools)
+        if not result.complaints or result.frames < part.count:
+            return _said(result, part)
+        return _beyond_entry(source, part, result, preset, tools)
+    except EncodeFailed as failure:
+        return f"packets of the wanted part cannot be read: {failure.detail}"
+
+
+def _beyond_entry(source: Source, part: Plan, result: Decoded, preset: Preset, tools: Tools) -> str:
+    """What is broken in a part whose decoding made complaints.
+
+    To enter an open GOP makes the decoder complain of pictures that were never read. So it enters one key
+    frame earlier, and what it says of that stretch alone is taken off.
+    """
+    key = bisect_left(source.frames.pts, part.pts[0])
+    before = source.frames.keys.rfind(1, 0, key)
+    if before < 0:
+        # the file begins in the middle of things: there is no earlier key frame to enter at
+        left = [line for line in result.complaints if GAP not in line or not source.frames.skipped]
+        return left[0] if left else ""
+    start = source.frames.seconds(source.frames.pts[before])
+    run_in = _tried(source, _needed(source, start, part.start, part), preset, tools)
+    both = _needed(source, start, part.end, part)
+    whole = _tried(source, both, preset, tools)
+    return _said(replace(whole, complaints=whole.complaints[len(run_in.complaints) :]), both)
+
+
+def _tried(source: Source, part: Plan, preset: Preset, tools: Tools) -> Decoded:
+    """Copy the packets of `part` into a file and decode it. Raises EncodeFailed if they cannot be read."""
     heard, spans = audible(source, part, tools)
     found = prepare(heard, part, "nut", spans, tools, seek=True)
     if found is None:
-        return "packets of the wanted part cannot be read"
+        found = prepare(heard, part, "nut", spans, tools, seek=False)
+    if found is None:
+        raise EncodeFailed("packets are missing", detail="they are not where the index says")
     excerpt = tools.scratch / "excerpt.nut"
     try:
-        copied = tools.run(argv.copy(heard, part, "nut", excerpt, preset, found[0]), may_fail=True)
-        if copied.code:
-            return f"packets of the wanted part cannot be read: {copied.tail}"
-        return _said(decoded(excerpt, tools, threads), part)
+        tools.run(argv.copy(heard, part, "nut", excerpt, preset, found[0]))
+        # one thread: the order of its complaints is the order of the packets then
+        return decoded(excerpt, tools, 1)
     finally:
         excerpt.unlink(missing_ok=True)
 
@@ -73,16 +106,15 @@ def _said(result: Decoded, part: Plan) -> str:
     return f"{missing} of {part.count} frames cannot be decoded" if missing > 0 else ""
 
 
-def _needed(source: Source, wanted: Plan) -> Plan:
-    """The plan of a copy that holds the wanted frames and what they refer to."""
-    start = micro(wanted.start) / 1_000_000
-    end = (micro(wanted.end) - 1) / 1_000_000
+def _needed(source: Source, start: Fraction, end: Fraction, like: Plan) -> Plan:
+    """The plan of a copy that holds the frames in [start, end) and what they refer to; sound of `like`."""
     whole = replace(source.media, whole=True)
+    bounds = micro(start) / MICRO, (micro(end) - 1) / MICRO
     try:
-        part = plan(whole, source.frames, start, end, "keyframe", "nut")
+        part = plan(whole, source.frames, *bounds, "keyframe", "nut")
     except Failure:
-        return wanted
-    return replace(part, sound=wanted.sound)
+        return like
+    return replace(part, sound=like.sound)
 
 
 def _hole(source: Source, wanted: Plan) -> str:

@@ -114,7 +114,6 @@ def _count(media: Media, table: Table, tools: Tools) -> Frames:
     step = Fraction(1) / media.video.rate / base
     if step.denominator != 1:
         base, step = base / step.denominator, step * step.denominator
-    first = next((p for p in table.pts if p != UNKNOWN), None)
-    if first is None:
-        first = table.dts[0] + round(media.video.delay * Fraction(1) / media.video.rate / base)
+    # AVI counts frames in the order shown, whatever the decoder needs first: the first is at the start
+    first = next((p for p in table.pts if p != UNKNOWN), table.dts[0])
     return counted(first, int(step), int(digits), base, table.doubts)

@@ -29,7 +29,8 @@ def picture(media: Media, frames: Frames, plan: Plan, preset: Preset) -> str:
     if keep := slots(plan, preset):
         slot = f"floor(pts*{_ratio(keep)}+{_ratio(SLACK)})"
         chain.append(f"select='isnan(prev_pts)+gt({slot},{slot.replace('pts', 'prev_pts')})'")
-    if preset.deinterlace:
+    # it holds a frame back, which is lost when the chain is rebuilt: only where it may have work to do
+    if preset.deinterlace and video.field_order != "progressive":
         chain.append("bwdif=mode=send_frame:parity=auto:deint=interlaced")
     # ffmpeg turns the picture itself, but for a straightened copy: that has lost the display matrix
     chain += _turn(video.rotation) if media.formats == ("nut",) else []

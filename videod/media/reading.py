@@ -9,7 +9,16 @@ from __future__ import annotations
 FORMATS = "mov,matroska,mpegts,mpeg,avi,flv,asf,gif,ogg,nut"
 # formats whose seek lands where the decoder may only find the next key frame
 LOOSE = frozenset({"mpegts", "mpeg", "asf", "ogg", "flv", "avi", "gif"})
+MOST_LINES = 1000
 NOISY = ("[error]", "[fatal]", "[panic]")
+# said of each sound video whose open GOP is entered in the middle: the decoder is told to let go of leading
+# pictures that it never had. A lost reference makes the decoder say other things, too
+HARMLESS = "mmco: unref short failure"
+# a reference picture of H.264 is lost; without this the pictures that lean on it pass for good ones. It is
+# said at the debug level only, and entering an open GOP causes it, too
+GAP = "Frame num gap"
+# ... which is two lines a frame
+LOUD = "level+debug"
 
 
 def opened(path: str) -> list[str]:
@@ -18,13 +27,16 @@ def opened(path: str) -> list[str]:
 
 
 class Complaints:
-    """Collects what a tool run with `-v level+warning` says about its input: errors and corrupt packets."""
+    """Collects what a tool run with `-v level+debug` says that may mean damage."""
 
-    def __init__(self, most: int = 20) -> None:
+    def __init__(self) -> None:
         self.lines: list[str] = []
-        self._most = most
 
     def take(self, line: str) -> None:
         """One line of its stderr."""
-        if len(self.lines) < self._most and (any(mark in line for mark in NOISY) or "corrupt" in line):
+        if "[debug]" in line:
+            bad = GAP in line
+        else:
+            bad = any(mark in line for mark in NOISY) or ("[warning]" in line and "corrupt" in line)
+        if bad and HARMLESS not in line and len(self.lines) < MOST_LINES:
             self.lines.append(line)
