@@ -29,12 +29,17 @@ def start(arguments: argparse.Namespace) -> int:
     """Daemonize; returns when the daemon serves."""
     ini = config(arguments.config)
     settings = ini.settings(arguments.env)
-    _refuse_second(settings)
-    signals = Signals()
-    pid = daemonize.start(settings, signals.install, _server(settings, signals, ini.file, foreground=False))
+    pid = launch(settings, ini.file)
     if arguments.json:
         print(json.dumps({"env": settings.env, "pid": pid, "node": settings.node}))
     return 0
+
+
+def launch(settings: Settings, file: str) -> int:
+    """Start a daemon; its pid, once it serves."""
+    _refuse_second(settings)
+    signals = Signals()
+    return daemonize.start(settings, signals.install, _server(settings, signals, file, foreground=False))
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -90,7 +95,7 @@ def stop(arguments: argparse.Namespace) -> int:
     except NotRunning:
         here = None
     stopped = here is not None and here.running
-    code = _stop(here.settings, now=arguments.now, quiet=arguments.json) if here and stopped else 0
+    code = halt(here.settings, now=arguments.now, quiet=arguments.json) if here and stopped else 0
     if arguments.json:
         print(json.dumps({"stopped": stopped, "requeued": code != 0}))
     elif not stopped:
@@ -104,7 +109,7 @@ def restart(arguments: argparse.Namespace) -> int:
     # wrong settings must not take a daemon down that runs well
     boot.check_tools(here.settings)
     if here.running:
-        _stop(here.settings, now=arguments.now, quiet=arguments.json)
+        halt(here.settings, now=arguments.now, quiet=arguments.json)
     arguments.env = here.settings.env
     return start(arguments)
 
@@ -136,7 +141,7 @@ def _open_daemon(settings: Settings) -> tuple[int, int]:
     return daemon, holder.pid
 
 
-def _stop(settings: Settings, *, now: bool, quiet: bool) -> int:
+def halt(settings: Settings, *, now: bool, quiet: bool) -> int:
     """End the daemon and wait until it is gone; its exit code."""
     daemon, pid = _open_daemon(settings)
     jobs = None
