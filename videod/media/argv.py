@@ -93,7 +93,7 @@ def dropped(media: Media, container: str, *, copied: bool) -> tuple[str, ...]:
 def decode(path: str, threads: int = 0) -> list[str]:
     """Decode all of a file and throw it away."""
     argv = ["ffmpeg", "-nostdin", "-hide_banner", "-v", LOUD, "-threads", str(threads), *opened(path)]
-    return [*argv, "-map", "0", "-fps_mode", "passthrough", "-progress", "pipe:1", "-f", "null", "-"]
+    return [*argv, "-map", "0:v", "-map", "0:a?", "-fps_mode", "passthrough", "-progress", "pipe:1", "-f", "null", "-"]
 
 
 def _start(media: Media, seek: Fraction | None, threads: int) -> list[str]:

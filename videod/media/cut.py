@@ -84,7 +84,7 @@ def _encode(work: _Work) -> Cut:
     for seek in [True, False] if work.plan.seek is not None else [False]:
         command = argv.encode(work.source, work.plan, work.preset, work.out, seek=seek, threads=work.threads)
         code, complaints = work.run(command)
-        wrong, media = ("", None) if code else _flaw(work, wanted, spans)
+        wrong, media = ("", None) if code else _flaw(work, wanted, spans, encoded=True)
         # a complaint may belong to what lies beside the wanted part, and a hole needs not be complained about
         if (complaints.lines or wrong or work.source.frames.doubts) and not checked:
             _refuse_damage(work)
@@ -105,7 +105,9 @@ def _copy(work: _Work) -> Cut:
         picks, sounds = found
         command = argv.copy(work.source, work.plan, container, work.out, work.preset, picks, seek=seek)
         code, complaints = work.run(command)
-        wrong, media = ("\n".join(complaints.lines), None) if code else _flaw(work, work.plan.pts, sounds)
+        wrong, media = (
+            ("\n".join(complaints.lines), None) if code else _flaw(work, work.plan.pts, sounds, encoded=False)
+        )
         if media and not wrong:
             _refuse_broken(work)
             return _cut(work, media, work.plan.count, work.plan.cut, silent)
@@ -117,8 +119,14 @@ def _copy(work: _Work) -> Cut:
     return _encode(work)
 
 
-def _flaw(work: _Work, wanted: array[int], spans: list[Span]) -> tuple[str, Media | None]:
-    return flaw(work.out, wanted, work.plan.time_base, spans, None, work.tools, work.settings)
+def _flaw(work: _Work, wanted: array[int], spans: list[Span], *, encoded: bool) -> tuple[str, Media | None]:
+    # otherwise the first wanted frame decides: a broadcast may change its size on the way
+    media, size = work.source.media, None
+    if encoded and filters.scaled(media.video, work.preset):
+        size = filters.target(media.video, work.preset)
+    elif not encoded and media.formats != ("nut",):
+        size = filters.upright(media.video)
+    return flaw(work.out, wanted, work.plan.time_base, spans, size, work.tools, work.settings)
 
 
 def _refuse_broken(work: _Work) -> None:

@@ -10,13 +10,13 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 
 from videod.config.settings import Preset
 from videod.errors import EncodeFailed, Failure
 from videod.media import argv
 from videod.media.copying import audible, prepare
+from videod.media.holes import holes
 from videod.media.model import Plan, Source
 from videod.media.plan import MICRO, micro, plan
 from videod.media.reading import GAP, Complaints
@@ -118,13 +118,9 @@ def _needed(source: Source, start: Fraction, end: Fraction, like: Plan) -> Plan:
 
 
 def _hole(source: Source, wanted: Plan) -> str:
-    """A gap between two wanted frames in a file whose packets could not all be read."""
-    if not source.frames.doubts or wanted.count < 3:
+    """A pause between two wanted frames of a file whose packets could not all be read."""
+    found = holes(wanted.pts) if source.frames.doubts else []
+    if not found:
         return ""
-    steps = [b - a for a, b in pairwise(wanted.pts)]
-    usual = sorted(steps)[len(steps) // 2]
-    widest = max(steps)
-    if widest * 2 <= usual * 5:
-        return ""
-    at = source.frames.seconds(wanted.pts[steps.index(widest)])
+    at = source.frames.seconds(wanted.pts[found[0]])
     return f"frames are missing behind {float(at):.3f} s, and the file is broken: {source.frames.doubts[0]}"

@@ -76,7 +76,7 @@ def upright(video: Video) -> tuple[int, int]:
 def target(video: Video, preset: Preset) -> tuple[int, int]:
     """Width and height of the encoded picture: upright, even, within max_height."""
     width, height = upright(video)
-    if _scaled(video, preset):
+    if scaled(video, preset):
         sar = 1 / video.sar if video.turned else video.sar
         wide = Fraction(width) * (sar if preset.square else 1)
         high = min(height, preset.max_height or height)
@@ -95,7 +95,8 @@ def pixels(video: Video, preset: Preset) -> str:
     return "yuv420p10le" if preset.video == "hevc" and deep and not tone_mapped(video, preset) else "yuv420p"
 
 
-def _scaled(video: Video, preset: Preset) -> bool:
+def scaled(video: Video, preset: Preset) -> bool:
+    """Whether the preset asks for another size than the source's."""
     return bool(preset.max_height and upright(video)[1] > preset.max_height) or (preset.square and video.sar != 1)
 
 
@@ -104,7 +105,7 @@ def _turn(rotation: int) -> list[str]:
 
 
 def _size(video: Video, preset: Preset) -> list[str]:
-    if _scaled(video, preset):
+    if scaled(video, preset):
         width, height = target(video, preset)
         return [f"scale={width}:{height}", *(["setsar=1"] if preset.square else [])]
     # an odd line is cut off, not scaled away: resampling would soften the whole picture

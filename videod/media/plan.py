@@ -13,6 +13,7 @@ from math import floor
 
 from videod.errors import Damaged, OutOfRange
 from videod.media.containers import holds_picture
+from videod.media.holes import holes
 from videod.media.model import Frames, Media, Plan
 from videod.media.reading import LOOSE
 
@@ -70,6 +71,8 @@ def _uncopyable(media: Media, frames: Frames, container: str) -> str:
     """Why the picture has to be encoded although a copy was asked for."""
     if not holds_picture(container, media.video.codec):
         return f"{container} cannot hold {media.video.codec}: encoded"
+    if media.video.rotation and (container in {"mkv", "ts"} or media.formats == ("nut",)):
+        return f"{container} cannot say that the picture is turned: encoded"
     if frames.step is not None:
         return "the pictures have no times of their own: encoded"
     return ""
@@ -154,4 +157,8 @@ def _made(
 ) -> Plan:
     after = frames.after(high - 1)
     start, end = frames.seconds(frames.pts[low]), frames.seconds(after)
+    if found := holes(pts):
+        at = float(frames.seconds(pts[found[0]]))
+        more = f" and {len(found) - 1} more times" if found[1:] else ""
+        warnings = (*warnings, f"the source has no picture for a while behind {at:.6f} s{more}")
     return Plan(cut, pts, after, start, end, frames.time_base, seek, sound, warnings)
