@@ -15,15 +15,24 @@ class Params:
     """How long."""
 
     seconds: float
+    fault: str | None = None
 
     @classmethod
     def read(cls, job: Job, settings: Settings) -> Params:
         """From a message."""
-        return cls(job.fields.seconds("seconds") or 0.0)
+        params = cls(job.fields.seconds("seconds") or 0.0, job.fields.text("fault"))
+        params.fail_at("read")
+        return params
+
+    def fail_at(self, place: str) -> None:
+        """For the tests: the fault that no kind should have."""
+        if self.fault == place:
+            raise RuntimeError(f"a fault while {place}")
 
 
 def run(params: Params, ctx: Context) -> list[Output]:
     """Wait, but not past the job's cancel token and deadline."""
+    params.fail_at("run")
     if params.seconds:
         ctx.tools.cancel.wait(params.seconds)
     return []

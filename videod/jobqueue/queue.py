@@ -77,7 +77,7 @@ class JobQueue:
         if found:
             return Taken(found[1], found[0].decode())
         element = self._blocking.call("BLMOVE", self.names.queue, running, "RIGHT", "LEFT", wait)
-        return Taken(element, self.names.queue) if element else None
+        return None if element is None else Taken(element, self.names.queue)
 
     def claim(
         self, taken: Taken, claim: Claim, *, token: str, again: bool, bad: bool, record: Mapping[str, Any]

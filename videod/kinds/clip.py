@@ -85,8 +85,8 @@ def _clip(job: Job, n: int, part: Fields, url: str, settings: Settings) -> Clip:
     container = preset.container if preset_name else _container(template)
     # the frames asked for come before what a preset leaves out
     preset = replace(preset, container=container, max_fps=0.0 if how == "exact" else preset.max_fps)
-    target = upload.target(template, id=job.id, n=n, name=name_of(url), ext=container)
     try:
+        target = upload.target(template, id=job.id, n=n, name=name_of(url), ext=container)
         upload.check(target, settings)
     except UploadDenied as error:
         raise UploadDenied(f"upload: {error}") from None
