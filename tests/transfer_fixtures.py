@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -157,3 +159,63 @@ def _crypted(password: str) -> str:
     return subprocess.run(
         ["openssl", "passwd", "-apr1", password], check=True, capture_output=True, text=True
     ).stdout.strip()
+
+
+class S3:
+    """moto's server on loopback, which checks signatures; one user, whose keys these are, and the bucket `videos`."""
+
+    def __init__(self) -> None:
+        import boto3
+        from moto.server import ThreadedMotoServer
+
+        self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+        self._server.start()
+        host, port = self._server.get_host_and_port()
+        self.endpoint = f"http://{host}:{port}"
+        admin = {"endpoint_url": self.endpoint, "aws_access_key_id": "x", "aws_secret_access_key": "x"}
+        iam = boto3.client("iam", region_name="us-east-1", **admin)
+        iam.create_user(UserName="videod")
+        policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}
+        iam.put_user_policy(UserName="videod", PolicyName="p", PolicyDocument=json.dumps(policy))
+        made = iam.create_access_key(UserName="videod")["AccessKey"]
+        self.access_key, self.secret_key = made["AccessKeyId"], made["SecretAccessKey"]
+        self.client = boto3.client(
+            "s3",
+            region_name="us-east-1",
+            endpoint_url=self.endpoint,
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key,
+        )
+        self.client.create_bucket(Bucket="videos")
+        self._check_signatures_after("0")
+
+    def _check_signatures_after(self, calls: str) -> None:
+        where, headers = self.endpoint + "/moto-api/reset-auth", {"Content-Type": "text/plain"}
+        request = urllib.request.Request(where, data=calls.encode(), method="POST", headers=headers)
+        urllib.request.urlopen(request).close()
+
+    def section(self, **other: str) -> dict[str, str]:
+        """What stands in [storage s3]."""
+        made = {"endpoint": self.endpoint, "access_key": self.access_key, "secret_key": self.secret_key}
+        return {**made, "allow_http": "yes", "buckets": "videos missing", **other}
+
+    def content(self, key: str) -> bytes:
+        return bytes(self.client.get_object(Bucket="videos", Key=key)["Body"].read())
+
+    def stop(self) -> None:
+        self._server.stop()
+
+
+ONE_S3 = pytest.StashKey[S3]()
+
+
+@pytest.fixture(scope="session")
+def s3(request: pytest.FixtureRequest) -> S3:
+    """One for all: moto's backend belongs to the process, and each module that imports this has its own fixture."""
+    pytest.importorskip("moto")
+    pytest.importorskip("obstore")
+    stash = request.config.stash
+    if ONE_S3 not in stash:
+        stash[ONE_S3] = S3()
+        request.config.add_cleanup(stash[ONE_S3].stop)
+    return stash[ONE_S3]

@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from videod.config import Settings, Storage
-from videod.errors import ConfigError, Failure, ForbiddenSource, Permanent
+from videod.errors import Failure, ForbiddenSource, Permanent
 from videod.redact import hide
 
 if TYPE_CHECKING:
@@ -64,10 +64,10 @@ def _good_key(key: str) -> bool:
     return len(key.encode()) <= 1024 and all(part not in ("", ".", "..") for part in key.split("/"))
 
 
-def open_store(where: Place, seconds: float) -> ObjectStore:
+def open_store(where: Place, seconds: float, refuse: type[Permanent] = ForbiddenSource) -> ObjectStore:
     """The store of a place; `seconds` is the longest that one request (up to 8 MiB) may take.
 
-    Raises ConfigError where obstore is missing or the section does not make sense.
+    `refuse` is raised where obstore is missing or the section makes no sense.
     """
     storage = where.storage
     limit = timedelta(seconds=seconds or 3600.0)
@@ -77,13 +77,13 @@ def open_store(where: Place, seconds: float) -> ObjectStore:
         from obstore import store as stores
         from obstore.exceptions import BaseError
     except ImportError:
-        raise ConfigError(f"obstore is not installed: {where.scheme}: pip install 'videod[s3]'") from None
+        raise refuse(f"obstore is not installed: {where.scheme}: pip install 'videod[s3]'") from None
     kinds = {"s3": stores.S3Store, "gs": stores.GCSStore, "az": stores.AzureStore}
     kind: Any = kinds[where.scheme]
     try:
         made = kind(where.bucket, config=_config(where.scheme, storage), client_options=client, retry_config=retry)
     except (BaseError, ValueError) as error:
-        raise ConfigError(f"cannot open the storage: [storage {where.scheme}]: {first_line(error)}") from None
+        raise refuse(f"cannot open the storage: [storage {where.scheme}]: {first_line(error)}") from None
     return made  # type: ignore[no-any-return]
 
 

@@ -46,7 +46,11 @@ def send(
     """
     tools.check()
     _room(place.scheme).check(place, settings, private=private)
-    sent: Sent = _room(place.scheme).send(path, place, settings, tools, overwrite, private, on_progress)
+
+    def on_part(part: float) -> None:  # all is sent before it is confirmed
+        on_progress(min(part, 0.99))
+
+    sent: Sent = _room(place.scheme).send(path, place, settings, tools, overwrite, private, on_part)
     on_progress(1.0)
     return sent
 
