@@ -77,6 +77,7 @@ class Connection:
         url = address(settings)
         self._shown = hide(url)
         self._health = health
+        self._seen = health.losses if health else 0
         self._client = redis.Redis.from_url(
             url,
             # a blocking read must not end before Redis answers it, or the answer's message is lost on the way
@@ -109,7 +110,16 @@ class Connection:
         script.sha = _text(self._execute("SCRIPT", "LOAD", script.text))
         return self._execute("EVALSHA", script.sha, len(keys), *keys, *arguments)
 
+    def _drop_stale(self) -> None:
+        """Sockets from before a loss that others noticed would fail once more, as if Redis went away again."""
+        if self._health and self._seen != self._health.losses:
+            self._seen = self._health.losses
+            self._client.connection_pool.disconnect(inuse_connections=False)
+            if self._client.connection:
+                self._client.connection.disconnect()  # type: ignore[no-untyped-call, unused-ignore]
+
     def _guarded(self, work: Callable[[], Any]) -> Any:
+        self._drop_stale()
         try:
             answer = work()
         except redis.exceptions.RedisError as error:

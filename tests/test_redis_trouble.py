@@ -1,0 +1,220 @@
+"""Redis goes away and comes back: nothing is lost, it is said once, and work goes on by itself."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import RedisServer
+from tests.daemon import Daemon, accounted, events, push, until
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    folder = Path(tempfile.mkdtemp(prefix="videod-redis-"))
+    server = RedisServer(folder)
+    server.start()
+    yield server
+    server.kill()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def own(own_redis: RedisServer, tmp_path: Path) -> Iterator[Daemon]:
+    made = Daemon(tmp_path, own_redis.url)
+    yield made
+    made.end()
+
+
+def jobs(n: int, seconds: float) -> list[dict]:
+    return [{"id": f"j{i}", "kind": "sleep", "seconds": seconds} for i in range(n)]
+
+
+def done(r) -> int:
+    return sum(e["event"] == "done" for e in events(r))
+
+
+def test_redis_killed_while_jobs_run(own: Daemon, own_redis: RedisServer) -> None:
+    own.start(max_worker=3)
+    push(own_redis.client(), *jobs(9, 1))
+    until(lambda: done(own_redis.client()) >= 1, 10, "some are done")
+    own_redis.kill()
+    until(lambda: "Redis is away" in own.log, 10, "it is said")
+    own_redis.start()
+    until(lambda: done(own_redis.client()) == 9, 30, "all are done")
+    accounted(own_redis.client(), [f"j{i}" for i in range(9)])
+    assert own.log.count("Redis is away") == own.log.count("Redis is back after") == 1
+    assert own.stop() == 0
+
+
+@pytest.mark.parametrize("times", [4, pytest.param(40, marks=pytest.mark.long)])
+def test_redis_killed_again_and_again(own: Daemon, own_redis: RedisServer, times: int) -> None:
+    own.start(max_worker=4)
+    wanted = []
+    for n in range(times):
+        ids = [f"t{n}-{i}" for i in range(100)]
+        push(own_redis.client(), *({"id": i, "kind": "sleep", "seconds": 0.01} for i in ids))
+        wanted += ids
+        until(lambda n=n: done(own_redis.client()) >= 100 * n + 20, 30, "some are done")
+        own_redis.kill()
+        own_redis.start()
+    until(lambda: done(own_redis.client()) >= len(wanted), 60, "all are done")
+    assert own.stop() == 0
+    accounted(own_redis.client(), wanted)
+
+
+def test_stop_while_redis_is_away_keeps_the_messages(own: Daemon, own_redis: RedisServer) -> None:
+    own.start(drain_timeout=2)
+    push(own_redis.client(), *jobs(2, 0.5))
+    until(lambda: len(events(own_redis.client())) == 2, 10, "both run")
+    own_redis.kill()
+    assert own.stop() == 1
+    own_redis.start()
+    assert own_redis.client().llen(f"videod:running:{own.node}") == 2
+    own.start()
+    until(lambda: done(own_redis.client()) == 2, 15, "the next start takes them up")
+    accounted(own_redis.client(), ["j0", "j1"])
+
+
+def test_a_lost_answer_of_a_move_gives_the_message_back(own: Daemon, own_redis: RedisServer) -> None:
+    """A relay between daemon and Redis cuts the connection after Redis moved the message."""
+    with Relay(str(own_redis.socket)) as relay:
+        own.start(redis=f"redis://127.0.0.1:{relay.port}/0", max_worker=2)
+        client = own_redis.client()
+        for n in range(5):
+            relay.cut_next_answer_with(f"lost-{n}".encode())
+            push(client, {"id": f"lost-{n}", "kind": "sleep"})
+            until(lambda n=n: done(client) == n + 1, 20, "taken again and done")
+        assert relay.cuts == 5
+        assert own.stop() == 0
+    accounted(own_redis.client(), [f"lost-{n}" for n in range(5)])
+    assert "whose move was not answered" in own.log
+    own.write(redis=own_redis.url)
+
+
+class Relay:
+    """Copies bytes between a TCP port and Redis' socket, and can drop a connection in place of an answer."""
+
+    def __init__(self, target: str) -> None:
+        self._target = target
+        self._words = b""
+        self.cuts = 0
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut_next_answer_with(self, words: bytes) -> None:
+        self._words = words
+
+    def __enter__(self) -> Relay:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self._listener.accept()
+            except OSError:
+                return
+            far = socket.socket(socket.AF_UNIX)
+            far.connect(self._target)
+            threading.Thread(target=self._copy, args=(near, far, False), daemon=True).start()
+            threading.Thread(target=self._copy, args=(far, near, True), daemon=True).start()
+
+    def _copy(self, source: socket.socket, sink: socket.socket, answers: bool) -> None:
+        try:
+            while data := source.recv(65536):
+                if answers and self._words and self._words in data:
+                    self._words = b""
+                    self.cuts += 1
+                    break
+                sink.sendall(data)
+        except OSError:
+            pass
+        for end in (source, sink):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+
+def test_start_without_redis_fails_with_one_line(daemon: Daemon) -> None:
+    daemon.write(redis="redis://127.0.0.1:1/0")
+    done = daemon.command("start", "prod")
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "Redis does not answer: redis://127.0.0.1:1/0" in done.stderr
+    assert daemon.pid is None
+
+
+def test_a_password_in_the_address_is_never_shown(daemon: Daemon) -> None:
+    daemon.write(redis="redis://user:s3cret@127.0.0.1:1/0")
+    for verb in (("start", "prod"), ("check", "prod"), ("status", "prod"), ("list", "-e", "prod")):
+        done = daemon.command(*verb)
+        assert done.returncode != 0
+        assert "s3cret" not in done.stdout + done.stderr
+    assert "s3cret" not in daemon.log
+
+
+def test_tls_and_a_password(own: Daemon, tmp_path: Path) -> None:
+    """rediss:// with a certificate of our own and an ACL user."""
+    pem, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    make = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "2",
+        "-keyout",
+        str(key),
+        "-out",
+        str(pem),
+    ]
+    subprocess.run([*make, *subject], check=True, capture_output=True)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    options = ["--port", "0", "--tls-port", str(port), "--tls-cert-file", str(pem), "--tls-key-file", str(key)]
+    options += ["--tls-auth-clients", "no", "--tls-ca-cert-file", str(pem), "--save", "", "--dir", str(tmp_path)]
+    acl = "user videod on >pass ~* &* +@all"
+    (tmp_path / "acl").write_text(f"user default off\n{acl}\n")
+    server = subprocess.Popen(["redis-server", *options, "--aclfile", str(tmp_path / "acl")], stdout=subprocess.DEVNULL)
+    url = f"rediss://videod:pass@localhost:{port}/0?ssl_ca_certs={pem}"
+    try:
+        own.write(redis=url)
+        until(lambda: own.command("start", "prod").returncode == 0, 10, "serves")
+        assert own.command("push", "-e", "prod", '{"kind":"sleep"}', "--wait").returncode == 0
+        assert own.stop() == 0
+        own.write(redis=url.replace("pass@", "wrong@"))
+        refused = own.command("start", "prod")
+        assert refused.returncode == 1
+        assert "wrong" not in refused.stderr
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def test_embedded_keeps_its_data_and_ends_with_the_daemon(daemon: Daemon) -> None:
+    daemon.env = "local"
+    daemon.start(redis=None)
+    assert daemon.command("push", '{"kind":"sleep","id":"kept"}', "--wait").returncode == 0
+    assert daemon.marked()
+    daemon.kill()
+    until(lambda: not daemon.marked(), 2, "its redis-server is gone with it")
+    daemon.start()
+    shown = daemon.command("show", "kept", "--json")
+    assert '"state": "done"' in shown.stdout
+    assert daemon.stop() == 0
+    assert not daemon.marked()
