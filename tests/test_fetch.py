@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import socket
 import subprocess
 import threading
 import time
@@ -538,3 +539,55 @@ def test_through_the_proxy_of_the_settings(origin: Origin, get: Get, tmp_path: P
     with pytest.raises(FetchFailed):  # it refuses CONNECT
         get("https://h.example.org/a.mp4", settings)
     assert len(origin.seen()) == 1
+    origin.pages["http://h.example.org/c.mp4"] = [Page(BODY, chunked=True)]
+    assert get("http://h.example.org/c.mp4", settings).path.read_bytes() == BODY
+    assert {seen.headers["proxy-authorization"] for seen in origin.seen()} == {basic("me:pr0xy")}
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_tls_through_the_proxy_of_the_settings(
+    secure: Origin, get: Get, tmp_path: Path, tls_files: tuple[Path, ...], chunked: bool
+) -> None:
+    secure.put("/a.mp4", Page(BODY, chunked=chunked))
+    with Tunnel() as proxy:
+        settings = trusting(tmp_path, tls_files, proxy=proxy.url)
+        assert get(f"https://localhost:{secure.port}/a.mp4", settings).path.read_bytes() == BODY
+        assert {head.rpartition(" ")[0] for head in proxy.heads} == {f"CONNECT localhost:{secure.port}"}
+
+
+class Tunnel:
+    """A proxy that opens any tunnel."""
+
+    def __init__(self) -> None:
+        self.heads: list[str] = []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def __enter__(self) -> Tunnel:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+
+    def accept(self) -> None:
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            head = client.recv(65536).decode()
+            self.heads.append(head.partition("\r\n")[0])
+            server = socket.create_connection(("127.0.0.1", int(head.split()[1].rpartition(":")[2])))
+            client.sendall(b"HTTP/1.1 200 Go\r\n\r\n")
+            for one, other in ((client, server), (server, client)):
+                threading.Thread(target=self.copy, args=(one, other), daemon=True).start()
+
+    def copy(self, one: socket.socket, other: socket.socket) -> None:
+        try:
+            while piece := one.recv(65536):
+                other.sendall(piece)
+            other.shutdown(socket.SHUT_WR)
+        except OSError:
+            return

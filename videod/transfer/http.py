@@ -89,11 +89,12 @@ class Http:
         from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
         why = "no address"
+        target = url.text if self._proxy and url.scheme == "http" else url.target
+        options: dict[str, Any] = {"retries": False, "redirect": False, "preload_content": False}
+        options["assert_same_host"] = False  # a proxy's pool is asked for another host
         for pool in self._reach(url):
             try:
-                return pool.urlopen(
-                    method, url.target, cast(Any, body), headers, retries=False, redirect=False, preload_content=False
-                )
+                return pool.urlopen(method, target, cast(Any, body), headers, **options)
             except (NewConnectionError, ConnectTimeoutError) as error:  # nothing was sent yet: try the next address
                 why = reason(error)
             except (HTTPError, OSError) as error:

@@ -64,15 +64,7 @@ def run(request: Request, door: Door, tools: Tools, look: Look, on_size: Callabl
 
     Raises TooBig when the file outgrows `most`, and what Tools.run raises.
     """
-    answer = Answer()
-    own_words: list[str] = []
-
-    def on_line(line: str) -> None:
-        if line.startswith("  "):
-            if _add(answer, line[2:]):
-                look(answer)
-        else:
-            own_words.append(line)
+    printed = _Printed(look)
 
     def size() -> int:
         now = size_of(request.path)
@@ -86,7 +78,7 @@ def run(request: Request, door: Door, tools: Tools, look: Look, on_size: Callabl
             result = tools.run(
                 _argv(request, rc),
                 stdin=request.url.text.encode() + b"\n",
-                on_error_line=on_line,
+                on_error_line=printed.line,
                 alive=size,
                 may_fail=True,
                 limits=limits,
@@ -94,8 +86,25 @@ def run(request: Request, door: Door, tools: Tools, look: Look, on_size: Callabl
         except ToolCrashed:
             _check_size(size_of(request.path), request.most)  # SIGXFSZ
             raise
-    answer.code, answer.said = result.code, hide("\n".join(own_words[-4:]))
+    answer = printed.answer
+    answer.code, answer.said = result.code, hide("\n".join(printed.own_words[-4:]))
     return answer
+
+
+class _Printed:
+    """What wget prints: heads of answers, set in by two blanks, and words of its own."""
+
+    def __init__(self, look: Look) -> None:
+        self.answer = Answer()
+        self.own_words: list[str] = []
+        self._look = look
+
+    def line(self, line: str) -> None:
+        """One line of its stderr."""
+        if not line.startswith("  "):
+            self.own_words.append(line)
+        elif _add(self.answer, line[2:]):
+            self._look(self.answer)
 
 
 def size_of(path: Path) -> int:
