@@ -39,7 +39,9 @@ def picture(number: int, flash: bool) -> bytes:
     ramp = bytes((x + number * 3) % 200 + 20 for x in range(WIDTH))
     rows = bytearray(ramp * HEIGHT)
     cells = b"".join(bytes([235 if number >> bit & 1 else 16]) * CELL for bit in range(BITS))
-    line = bytes([16]) * 8 + cells + bytes([16]) * (240 - 8 - len(cells)) + bytes([235 if flash else 16]) * (WIDTH - 240)
+    line = (
+        bytes([16]) * 8 + cells + bytes([16]) * (240 - 8 - len(cells)) + bytes([235 if flash else 16]) * (WIDTH - 240)
+    )
     for y in range(32):
         rows[y * WIDTH : (y + 1) * WIDTH] = line
     return bytes(rows)
@@ -136,7 +138,8 @@ def frame_times(path: Path) -> list[float]:
 
 def _hear(path: Path, track: int, first: float) -> list[float]:
     # padded to the first picture's time, or cut there: sample 0 is the moment of the first picture
-    chain = f"asetpts=PTS-({first})/TB,aresample={RATE}:async=1:min_hard_comp=0.001:first_pts=0,aformat=channel_layouts=mono"
+    chain = f"asetpts=PTS-({first})/TB,aresample={RATE}:async=1:min_hard_comp=0.001:first_pts=0"
+    chain += ",aformat=channel_layouts=mono"
     argv = ["-copyts", "-i", f"file:{path}", "-map", f"0:a:{track}", "-af", chain, "-f", "s16le", "-"]
     samples = array.array("h", ffmpeg(*argv))
     found: list[float] = []
@@ -153,7 +156,9 @@ def _hear(path: Path, track: int, first: float) -> list[float]:
 
 def ffprobe(path: Path, *argv: str) -> dict[str, list[dict[str, str]]]:
     """What ffprobe says, as JSON."""
-    made: dict[str, list[dict[str, str]]] = json.loads(run("ffprobe", "-v", "error", "-of", "json", *argv, f"file:{path}"))
+    made: dict[str, list[dict[str, str]]] = json.loads(
+        run("ffprobe", "-v", "error", "-of", "json", *argv, f"file:{path}")
+    )
     return made
 
 

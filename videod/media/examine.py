@@ -15,11 +15,14 @@ from itertools import pairwise
 from pathlib import Path
 
 from videod.errors import Damaged
-from videod.media.frames import UNKNOWN, Table, counted, read_table, shown, trouble
+from videod.media.frames import UNKNOWN, Table, counted, read_table, seams, shown, trouble
 from videod.media.model import Frames, Media, Source
 from videod.media.probe import Bounds, probe
 from videod.media.reading import opened
 from videod.process import Tools
+
+# the expression that leaves packets out may not grow without end
+MOST_SEAMS = 200
 
 
 def examine(path: str, tools: Tools, settings: Bounds) -> Source:
@@ -86,17 +89,15 @@ def _renamed(media: Media, copy: Media) -> Media:
 def _overlapped(table: Table) -> str:
     """Which packets to leave out where one recording goes on while the next has begun: an expression.
 
-    The later recording begins with a key frame, so its pictures stay; those of the earlier one that would
-    be shown at the same time or after it go. They are its last, so nothing refers to them.
+    The later recording begins with a key frame, so its pictures stay. Of the earlier one all go, in decoding
+    order, from the first that would be shown at the same time or after it: others may lean on that one.
     """
-    rules, low = [], None
-    for index in range(len(table.pts) - 1, 0, -1):
-        pts = table.pts[index]
-        if low is not None and table.flags[index] & 1 == 0 and pts >= low[1]:
-            rules.append(f"eq(n,{index})")
-        if table.flags[index] & 1 and (low is None or pts < low[1]):
-            low = (index, pts)
-    return "+".join(rules[:500])
+    rules, begin = [], 0
+    for seam in seams(table)[:MOST_SEAMS]:
+        first = next(n for n in range(begin, seam) if table.pts[n] >= table.pts[seam])
+        rules.append(f"between(n,{first},{seam - 1})")
+        begin = seam
+    return "+".join(rules)
 
 
 def _in_order(table: Table) -> bool:

@@ -55,7 +55,8 @@ def read_table(media: Media, tools: Tools) -> Table:
 def trouble(table: Table, time_base: Fraction) -> str:
     """Why the table's times cannot be used as they are; empty if they can.
 
-    `untimed`: packets without time; `clock`: it goes back or jumps; `twice`: two frames at one time.
+    `untimed`: packets without time; `clock`: it goes back or jumps; `twice`: frames at times that belong to
+    others.
     """
     first = _first_key(table)
     pts = [p for p, flags in zip(table.pts[first:], table.flags[first:], strict=True) if not flags & 2]
@@ -65,7 +66,20 @@ def trouble(table: Table, time_base: Fraction) -> str:
     far = JUMP / time_base
     if any(not 0 <= b - a <= far for a, b in pairwise(dts)) and _returns(pts, time_base):
         return "clock"
-    return "twice" if len(set(pts)) < len(pts) else ""
+    return "twice" if len(set(pts)) < len(pts) or seams(table) else ""
+
+
+def seams(table: Table) -> list[int]:
+    """The packets with which a recording begins while another goes on: key frames (by index) that are shown
+    before or together with what comes earlier in decoding order."""
+    found: list[int] = []
+    top = UNKNOWN
+    for n, (pts, flags) in enumerate(zip(table.pts, table.flags, strict=True)):
+        if flags & 1 and UNKNOWN < pts <= top:
+            found.append(n)
+            top = pts
+        top = max(top, pts)
+    return found
 
 
 def shown(table: Table, time_base: Fraction, rate: Fraction) -> Frames:
