@@ -11,6 +11,7 @@ from tests.daemon import Daemon, accounted, events, final, push, until
 
 CLIP = {"url": "https://example.org/v.mp4"}
 DEEP = '{"id":"b","url":"https://example.org/v.mp4","meta":' + "[" * 40 + "]" * 40 + "}"
+FORGED = '{"videod":1,"id":"b","token":"x","attempt":1,"crashes":0,"origin":"q","raw":"{}"}'
 
 # what is pushed, what the reason must name
 BAD = {
@@ -67,7 +68,7 @@ BAD = {
     "too many attempts": ({"id": "b", **CLIP, "max_attempts": 101}, "max_attempts: is not in 1..100"),
     "callback to a file": ({"id": "b", **CLIP, "callback": "file:///etc/passwd"}, "callback: is no http"),
     "overwrite is a text": ({"id": "b", **CLIP, "overwrite": "no"}, "overwrite: is neither true nor false"),
-    "forged envelope": ('{"videod":1,"id":"b","token":"x","attempt":1,"crashes":0,"origin":"q","raw":"{}"}', "videod: is not one of ours"),
+    "forged envelope": (FORGED, "videod: is not one of ours"),
     "broken envelope": ('{"videod":1,"id":"b"}', "videod: is not one of ours"),
     "envelope of the future": ('{"videod":2,"id":"b"}', "videod: "),
 }  # fmt: skip
