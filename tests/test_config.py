@@ -1,0 +1,128 @@
+"""The ini: what it may hold, where defaults come from, secrets."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from videod.config import Config, load
+from videod.config.settings import Settings, options
+from videod.errors import ConfigError, UsageError
+from videod.logs import one_line
+from videod.reload import changed, live_names, merged
+
+
+def read(tmp_path: Path, text: str, env: str = "prod") -> Settings:
+    (tmp_path / "v.ini").write_text(text)
+    return load(str(tmp_path / "v.ini")).settings(env)
+
+
+def test_every_key_has_a_default(tmp_path: Path) -> None:
+    made = read(tmp_path, "")
+    assert (made.redis, made.max_worker, made.keep_jobs) == ("redis://localhost:6379/0", 4, 7 * 86400)
+    assert made.node.endswith("-prod")
+    assert made.upload == f"file:{made.state_dir}/clips/"
+    assert made.upload_paths == (f"{made.state_dir}/clips",)
+    assert read(tmp_path, "", "local").redis == "embedded"
+
+
+def test_default_is_shared_and_a_section_wins(tmp_path: Path) -> None:
+    text = "[DEFAULT]\nmax_worker = 2\nqueue = a\n[prod]\nqueue = b\n[dev]\nqueue = c\n"
+    assert (read(tmp_path, text).queue, read(tmp_path, text).max_worker) == ("b", 2)
+    assert read(tmp_path, text, "dev").queue == "c"
+    assert read(tmp_path, text, "local").queue == "a"
+    with pytest.raises(UsageError):
+        read(tmp_path, text, "staging")
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "wanted"),
+    [
+        ("min_free = 500M", "min_free", 500 << 20),
+        ("max_source_bytes = 10g", "max_source_bytes", 10 << 30),
+        ("max_pixels = 36M", "max_pixels", 36_000_000),
+        ("timeout = 15m", "timeout", 900),
+        ("keep_jobs = 7d", "keep_jobs", 604800),
+        ("lease = 0.5", "lease", 0.5),
+        ("fsync = no", "fsync", False),
+        ("fsync =", "fsync", None),
+        ("allow_hosts = a.org, *.b.org 10.0.0.0/8:443", "allow_hosts", ("a.org", "*.b.org", "10.0.0.0/8:443")),
+        ("allow_paths = /a b, /c\n /d", "allow_paths", ("/a b", "/c", "/d")),
+    ],
+)
+def test_values(tmp_path: Path, text: str, name: str, wanted: object) -> None:
+    assert getattr(read(tmp_path, f"[DEFAULT]\n{text}\n"), name) == wanted
+
+
+def test_references(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIDEOD_TEST_PASSWORD", "pw")
+    (tmp_path / "secret").write_text("from file\n")
+    text = f"[prod]\nredis = redis://:${{VIDEOD_TEST_PASSWORD}}@h/0\ncallback_secret = ${{file:{tmp_path}/secret}}\n"
+    made = read(tmp_path, text)
+    assert (made.redis, made.callback_secret) == ("redis://:pw@h/0", "from file")
+    assert "from file" in made.secret_values
+
+
+def test_presets_are_built_in_and_may_be_changed(tmp_path: Path) -> None:
+    made = read(tmp_path, "[preset html5]\nquality = 30\n[preset small]\nmax_height = 240\n")
+    assert set(made.presets) == {"default", "html5", "classic", "small"}
+    assert (made.presets["html5"].quality, made.presets["html5"].max_height) == (30, 1080)
+    assert made.presets["small"].max_height == 240
+
+
+def test_the_secrets_file_must_be_private(tmp_path: Path) -> None:
+    secret = tmp_path / "secrets.ini"
+    secret.write_text("[storage s3]\nsecret_key = hidden\n[source a.org]\npassword = pw\n")
+    text = f"[DEFAULT]\nsecrets_file = {secret}\n[storage s3]\nregion = eu-west-1\n"
+    secret.chmod(0o644)
+    with pytest.raises(ConfigError, match="chmod 600"):
+        read(tmp_path, text)
+    secret.chmod(0o600)
+    made = read(tmp_path, text)
+    assert (made.storage["s3"].secret_key, made.storage["s3"].region) == ("hidden", "eu-west-1")
+    assert made.sources["a.org"].password == "pw"
+    assert {"hidden", "pw"} <= set(made.secret_values)
+
+
+def test_an_unreadable_ini_is_named(tmp_path: Path) -> None:
+    for path, words in ((tmp_path / "none.ini", "create it"), (tmp_path, "directory")):
+        with pytest.raises(ConfigError, match=words):
+            load(str(path))
+    (tmp_path / "latin.ini").write_bytes(b"[DEFAULT]\nqueue = \xe4\n")
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        load(str(tmp_path / "latin.ini"))
+    if os.geteuid() != 0:
+        (tmp_path / "latin.ini").chmod(0)
+        with pytest.raises(ConfigError, match="Permission denied"):
+            load(str(tmp_path / "latin.ini"))
+
+
+def test_a_long_state_dir_is_refused_where_a_socket_lies_below(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="must be shorter"):
+        read(tmp_path, f"[local]\nstate_dir = /{'x' * 100}\n", "local")
+
+
+def test_a_reload_takes_up_what_is_declared_live(tmp_path: Path) -> None:
+    old = read(tmp_path, "[prod]\nmax_worker = 1\nqueue = a\n")
+    new = read(tmp_path, "[prod]\nmax_worker = 2\nqueue = b\n[preset x]\nquality = 9\n")
+    both = merged(old, new)
+    assert (both.max_worker, both.queue, "x" in both.presets) == (2, "a", True)
+    assert set(changed(old, new)) == {"max_worker", "queue", "presets"}
+    assert {name for name in live_names() if name in options(Settings)} < set(options(Settings))
+
+
+def test_every_option_has_prose() -> None:
+    for name, option in options(Settings).items():
+        assert len(option.doc) > 5 and "\n" not in option.doc, name
+
+
+def test_a_log_line_stays_one_line() -> None:
+    assert one_line("a\nb\x1b[31m\x00\ud800\u2603") == "a | b\\x1b[31m\\x00\\ud800\u2603"
+
+
+def test_config_knows_no_global_state() -> None:
+    first, second = Config("a", {"DEFAULT": {"queue": "x"}}), Config("b", {"DEFAULT": {}})
+    assert first.settings("prod").queue == "x"
+    assert second.settings("prod").queue == "video_info_queue"
