@@ -6,6 +6,7 @@ MINUTES    = 30
 LIBDIR     = $(PREFIX)/lib/videod
 DATADIR    = $(PREFIX)/share
 BIN        = .venv/bin
+PIP        = $(BIN)/python -m pip install -q --disable-pip-version-check
 # nginx and logrotate lie in sbin, which the PATH of ordinary users lacks
 TEST_PATH  = PATH="$$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 D          = $(DESTDIR)
@@ -48,12 +49,12 @@ man: .venv/run ## write the settings into man/videod.ini.5 as they are declared
 .venv/run: requirements.txt requirements-build.txt setup.cfg pyproject.toml
 	@sh tools/packages build
 	@python=$$(PYTHON="$(PYTHON)" sh tools/python) && "$$python" -m venv .venv
-	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements-build.txt -r requirements.txt
-	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(PIP) -r requirements-build.txt -r requirements.txt
+	$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
 .venv/dev: .venv/run requirements-dev.txt
-	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements-dev.txt
+	$(PIP) -r requirements-dev.txt
 	@touch $@
 
 dist: .venv/dev ## build wheel and sdist into dist/
@@ -63,8 +64,7 @@ dist: .venv/dev ## build wheel and sdist into dist/
 # The package and its libraries lie in a folder of their own, which the system's Python cannot break, nor they it.
 install: .venv/run ## lay videod out by the FHS: DESTDIR= PREFIX=/usr SYSCONFDIR=/etc
 	rm -rf "$D$(LIBDIR)" build
-	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --target "$D$(LIBDIR)" -r requirements.txt
-	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation --target "$D$(LIBDIR)" .
+	$(PIP) --no-deps --no-build-isolation --target "$D$(LIBDIR)" -r requirements.txt .
 	rm -rf "$D$(LIBDIR)/bin" build
 	PYTHON="$(PYTHON)" DESTDIR="$D" PREFIX="$(PREFIX)" SYSCONFDIR="$(SYSCONFDIR)" UNITDIR="$(UNITDIR)" sh tools/layout
 
