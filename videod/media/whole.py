@@ -98,7 +98,7 @@ def _riff_fits(file: BinaryIO, size: int) -> bool:
         if head[:4] != b"RIFF":
             return True
         at += 8 + int.from_bytes(head[4:8], "little")
-    return at <= size + 1
+    return at <= size
 
 
 def _last_tag_fits(file: BinaryIO, size: int) -> bool:

@@ -1,0 +1,141 @@
+"""A truncated or damaged source never ends as success; damage beside the wanted part is no error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.media_fixtures import Studio, check_clip, studio  # noqa: F401
+from tests.videos import X264, encode, ffprobe, numbers, rewrap
+from videod.errors import Damaged, Failure
+
+
+def _without(studio: Studio, source: Path, packet: int) -> Path:  # noqa: F811
+    out = studio.new(f"lost{packet}.ts")
+    return rewrap(source, out, "-bsf:v", f"noise=drop='eq(n,{packet})'", "-f", "mpegts")
+
+
+def _faststart(studio: Studio) -> Path:  # noqa: F811
+    out = studio.folder / "faststart.mp4"
+    return out if out.exists() else rewrap(studio.film("mp4").path, out, "-movflags", "+faststart")
+
+
+def _cut_short(source: Path, out: Path, part: float) -> Path:
+    data = source.read_bytes()
+    out.write_bytes(data[: int(len(data) * part)])
+    return out
+
+
+@pytest.mark.parametrize("name", ["mp4", "fragments", "mkv", "flv", "avi"])
+def test_a_cut_off_file_is_good_up_to_there(studio: Studio, name: str) -> None:  # noqa: F811
+    film = studio.film(name)
+    whole = _faststart(studio) if name == "mp4" else film.path
+    short = _cut_short(whole, studio.new(f"short{whole.suffix}"), 0.6)
+    out, made = studio.cut(short, 0.5, 2.0)
+    check_clip(film, out, made, film.expected(0.5, 2.0))
+    for start, end in ((0.5, 5.5), (5.0, 5.5), (1.0, None), (None, None)):
+        with pytest.raises(Damaged):
+            studio.cut(short, start, end)
+    with pytest.raises(Damaged):
+        studio.cut(short, None, None, "copy")
+
+
+def test_an_index_that_never_came_is_damage(studio: Studio) -> None:  # noqa: F811
+    with pytest.raises(Damaged, match="cannot be read"):
+        studio.examine(_cut_short(studio.film("mp4").path, studio.new("noindex.mp4"), 0.6))
+
+
+@pytest.mark.parametrize("how", ["exact", "keyframe"])
+def test_a_hole_of_zeros_is_damage_inside_and_none_beside(studio: Studio, how: str) -> None:  # noqa: F811
+    data = bytearray(_faststart(studio).read_bytes())
+    low, high = int(len(data) * 0.5), int(len(data) * 0.6)
+    data[low:high] = bytes(high - low)
+    path = studio.new("hole.mp4")
+    path.write_bytes(data)
+    film = studio.film("mp4")
+    for start, end in ((0.1, 0.8), (5.1, 5.9)):
+        out, made = studio.cut(path, start, end, how)
+        check_clip(film, out, made, film.expected(max(0, made.start - 0.002), made.end - 0.002))
+    for start, end in ((1.0, 5.5), (2.9, 3.4)):
+        with pytest.raises(Damaged) as raised:
+            studio.cut(path, start, end, how)
+        assert raised.value.detail
+
+
+@pytest.mark.parametrize("how", ["exact", "keyframe"])
+def test_bit_errors_are_damage(studio: Studio, how: str) -> None:  # noqa: F811
+    path = studio.new("bits.ts")
+    rewrap(studio.film("ts").path, path, "-bsf:v", "noise=amount=1000", "-f", "mpegts")
+    with pytest.raises(Damaged):
+        studio.cut(path, 1.0, 3.0, how)
+
+
+def test_each_lost_picture_that_others_lean_on_is_found(studio: Studio) -> None:  # noqa: F811
+    source = studio.folder / "pyramid.mp4"
+    more = ("-b-pyramid", "normal", "-x264-params", "b-adapt=0:scenecut=0")
+    encode(studio.master(), source, picture=(*X264, *more))
+    packets = ffprobe(source, "-select_streams", "v", "-show_entries", "packet=pts")["packets"]
+    order = [round(float(p["pts"]) / 512) for p in packets]
+    found = 0
+    for packet in range(60, 65):
+        path = _without(studio, source, packet)
+        shown = numbers(path)
+        # what was not lost is shown as it was, or another picture in its place
+        harmed = [n for n in range(50, 75) if n != order[packet] and n not in shown]
+        try:
+            studio.cut(path, 2.0, 3.2)
+            caught = False
+        except Damaged:
+            caught = True
+        assert caught or not harmed, (packet, harmed)
+        found += caught
+    assert found >= 2
+    _, made = studio.cut(path, 4.1, 4.9)
+    assert made.frames == 20
+
+
+def test_a_lost_picture_that_nothing_leans_on_is_said(studio: Studio) -> None:  # noqa: F811
+    source = encode(studio.master(), studio.folder / "flat.mp4", "-b-pyramid", "none")
+    packets = ffprobe(source, "-select_streams", "v", "-show_entries", "packet=pts,dts")["packets"]
+    # a B picture is shown as soon as it is decoded
+    lost = next(n for n, p in enumerate(packets) if n > 55 and int(p["pts"]) == int(p["dts"]))
+    out, made = studio.cut(_without(studio, source, lost), 1.0, 4.0)
+    assert made.frames == 74
+    assert any("no picture for a while" in text for text in made.warnings)
+
+
+def test_an_open_gop_entered_in_the_middle_is_no_damage(studio: Studio) -> None:  # noqa: F811
+    film = studio.film("opengop")
+    for how in ("exact", "keyframe"):
+        for start in (1.1, 4.3):
+            out, made = studio.cut(film.path, start, start + 1.3, how)
+            check_clip(film, out, made, film.expected(max(0, made.start - 0.002), made.end - 0.002))
+
+
+def test_a_picture_decoded_from_nothing_never_comes_out(studio: Studio) -> None:  # noqa: F811
+    film = studio.film("mp4")
+    path = rewrap(film.path, studio.new("nokey.mp4"), "-bsf:v", "noise=drop='eq(n,0)'")
+    for how in ("exact", "copy"):
+        out, made = studio.cut(path, None, None, how)
+        assert numbers(out) == list(range(25, 150))
+        assert made.frames == 125
+
+
+def test_nothing_broken_leaves_an_output_behind_as_success(studio: Studio) -> None:  # noqa: F811
+    """Whatever byte ranges are overwritten: the frames are right, or the cut fails."""
+    data = _faststart(studio).read_bytes()
+    film = studio.film("mp4")
+    for part in (0.2, 0.35, 0.55, 0.75):
+        broken = bytearray(data)
+        at = int(len(data) * part)
+        broken[at : at + 400] = bytes(255 - byte for byte in broken[at : at + 400])
+        path = studio.new("broken.mp4")
+        path.write_bytes(broken)
+        try:
+            out, made = studio.cut(path, None, None)
+        except Failure as failure:
+            assert failure.code == "damaged"
+        else:
+            check_clip(film, out, made, film.frames)
+    assert not list((studio.folder / "scratch").glob("excerpt*"))
