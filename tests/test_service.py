@@ -263,3 +263,38 @@ def test_a_second_daemon_of_the_same_node_fails_to_start(daemon: Daemon, r) -> N
     assert done.returncode == 1
     assert f"node {daemon.node} is served by another daemon" in done.stderr
     assert not (second.folder / "videod.pid").exists()
+
+
+def test_a_second_pidfile_does_not_harm_the_first_daemon(daemon: Daemon, r) -> None:
+    """The same node and state_dir by another pidfile: refused before it sweeps the children of the first."""
+    daemon.start()
+    push(r, {"id": "a", "kind": "sleep", "seconds": 2})
+    until(lambda: events(r, "a"), 10, "runs")
+    second = Daemon(daemon.folder / "second", str(daemon.settings["redis"]))
+    second.folder.mkdir()
+    second.write(state_dir=daemon.state)
+    done = second.command("start", "prod")
+    assert (done.returncode, "is served by another daemon" in done.stderr) == (1, True)
+    assert final(r, "a")["event"] == "done"
+
+
+def test_a_copy_of_an_envelope_is_a_forgery(daemon: Daemon, r) -> None:
+    """An operator who copies what runs into a list cannot make it run or end twice."""
+    daemon.start(max_worker=2)
+    push(r, {"id": "a", "kind": "sleep", "seconds": 2})
+    until(lambda: events(r, "a"), 10, "runs")
+    copy = r.lindex(RUNNING.format(daemon.node), 0)
+    push(r, copy)
+    until(lambda: r.llen("videod:dead"), 10, "the copy is buried")
+    final(r, "a")
+    push(r, copy)
+    until(lambda: r.llen("videod:dead") == 2, 10, "and the next one too")
+    assert [e["event"] for e in events(r, "a")] == ["started", "done"]
+
+
+def test_an_element_that_nobody_works_on_goes_back(daemon: Daemon, r) -> None:
+    """As after a move whose answer was lost: raw, in the running list of a living daemon."""
+    daemon.start(lease=1)
+    r.lpush(RUNNING.format(daemon.node), '{"id": "lost", "kind": "sleep"}')
+    assert final(r, "lost")["event"] == "done"
+    assert "whose move was not answered" in daemon.log

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import logging
 import os
 import shutil
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from videod import embedded
 from videod.attempt import folder_of
 from videod.config.settings import Settings
-from videod.errors import ConfigError, RedisAway
+from videod.errors import AlreadyRunning, ConfigError, RedisAway
 from videod.jobqueue import Connection, Health, JobQueue
 from videod.jobqueue.nodes import Node
 from videod.jobqueue.recovery import Recovery
@@ -27,6 +28,7 @@ LOADING_SECONDS = 60.0
 class Rooms:
     """What the service works with; `close` ends it in the right order."""
 
+    lock: int
     guardian: Guardian
     server: Server | None
     health: Health
@@ -45,6 +47,7 @@ class Rooms:
         if self.server:
             self.server.stop()
         self.guardian.close()
+        os.close(self.lock)
 
 
 def check_tools(settings: Settings) -> None:
@@ -65,25 +68,42 @@ def check_work_dir(settings: Settings) -> None:
         raise ConfigError(f"cannot write work_dir: {folder}: {error.strerror}") from None
 
 
+def lock_node(settings: Settings) -> int:
+    """A lock that lasts as long as we live; AlreadyRunning when another daemon has this node and state_dir.
+
+    Two daemons may have different pidfiles. Without this the second would sweep away the children of the
+    first before Redis told it that the name is taken.
+    """
+    path = os.path.join(settings.state_dir, f"{settings.node}.lock")
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise AlreadyRunning(f"node {settings.node} is served by another daemon: {path}: stop it first") from None
+    return lock
+
+
 def build(settings: Settings, log: logging.Logger) -> Rooms:
     """Check and build everything; on an error what was started is ended again."""
     check_tools(settings)
     check_work_dir(settings)
-    # held by the lock of the pidfile: no other daemon of this node runs on this machine
+    lock = lock_node(settings)
     guardian = Guardian(f"{settings.node}:{os.path.realpath(settings.state_dir)}")
     with contextlib.ExitStack() as undo:
+        undo.callback(os.close, lock)
         undo.callback(guardian.close)
         if killed := guardian.sweep():
             log.warning("ended %d processes that an earlier daemon left behind", killed)
         server = embedded.start(settings, guardian) if settings.redis == "embedded" else None
         if server:
             undo.callback(server.stop)
-        rooms = _connect(settings, log, guardian, server)
+        rooms = _connect(settings, log, guardian, server, lock)
         undo.pop_all()
     return rooms
 
 
-def _connect(settings: Settings, log: logging.Logger, guardian: Guardian, server: Server | None) -> Rooms:
+def _connect(settings: Settings, log: logging.Logger, guardian: Guardian, server: Server | None, lock: int) -> Rooms:
     health = Health(log)
     shared = Connection(settings, health)
     _wait_for(shared, server)
@@ -95,7 +115,7 @@ def _connect(settings: Settings, log: logging.Logger, guardian: Guardian, server
     for scratch in folder_of(settings).iterdir():
         shutil.rmtree(scratch, ignore_errors=True)
     blocking = Connection(settings, health, blocking=BLOCK_SECONDS)
-    return Rooms(guardian, server, health, shared, blocking, JobQueue(settings, shared, blocking), recovery, node)
+    return Rooms(lock, guardian, server, health, shared, blocking, JobQueue(settings, shared, blocking), recovery, node)
 
 
 def _wait_for(connection: Connection, server: Server | None) -> None:

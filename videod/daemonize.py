@@ -101,6 +101,9 @@ def inside(
         gid=owner[1] if owner else None,
         initgroups=owner is not None,
     )
+    if owner:
+        # with initgroups DaemonContext sets the supplementary groups only: the group would stay root's
+        os.setgid(owner[1])
     try:
         context.open()
     except AlreadyLocked:

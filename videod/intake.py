@@ -8,9 +8,10 @@ from typing import Any
 
 from videod import kinds
 from videod.config.settings import Settings
-from videod.errors import Failure, Internal, Permanent
+from videod.errors import BadMessage, Failure, ForbiddenSource, Internal, Permanent
 from videod.job import Head, Job, head, read_job
 from videod.message import read_message
+from videod.transfer import fetch
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ def read(raw: bytes, ident: str | None, settings: Settings) -> Order | Rejected:
         if known.error:
             raise known.error
         job = read_job(values, ident or known.id or secrets.token_hex(16), settings)
+        if job.callback:
+            _check_callback(job.callback, settings)
         kind = kinds.find(job.kind)
         params = kind.Params.read(job, settings)
     except Permanent as error:
@@ -47,3 +50,10 @@ def read(raw: bytes, ident: str | None, settings: Settings) -> Order | Rejected:
     except Exception as error:  # a fault of ours: the message must end truthfully all the same
         return Rejected(known, Internal(f"{type(error).__name__}: {error}"))
     return Order(job, kind, params, tuple(job.fields.unknown()))
+
+
+def _check_callback(address: str, settings: Settings) -> None:
+    try:
+        fetch.check(address, settings)
+    except ForbiddenSource as error:
+        raise BadMessage(str(error), field="callback") from None

@@ -39,4 +39,5 @@ def read(settings: Settings) -> Note | None:
 
 
 def _path(settings: Settings) -> Path:
-    return Path(settings.state_dir) / "daemon.json"
+    # one note for each pidfile: environments that share a state_dir do not write over each other
+    return Path(settings.state_dir) / (Path(settings.pid_file).name + ".json")

@@ -62,7 +62,7 @@ class Service:
         self._rooms, self._signals, self._logs, self._systemd, self._load = rooms, signals, logs, systemd, load
         self._log = logs.log
         self._phase = Phase.RUNNING
-        self._losses = rooms.health.losses
+        self._losses, self._counted = rooms.health.losses, time.monotonic()
         self._low, self._looked = False, 0.0
         worker = Worker(lambda: self.settings, rooms.queue, rooms.guardian, self._log)
         self._pool = Pool(settings.max_worker, worker.work, signals.wake, self._log)
@@ -90,8 +90,8 @@ class Service:
             return
         rooms = self._rooms
         try:
-            if rooms.health.losses != self._losses:
-                self._after_loss()
+            if rooms.health.losses != self._losses or time.monotonic() > self._counted + self.settings.lease / 3:
+                self._count()
             taken = rooms.queue.take(BLOCK_SECONDS)
         except RedisAway:
             self._signals.wait(AWAY_SECONDS)
@@ -105,13 +105,17 @@ class Service:
             self._give_back([Flight(taken)])
         self._systemd.status(self._status())
 
-    def _after_loss(self) -> None:
-        """Redis was away: an answer may have been lost, and with it a message that was moved."""
+    def _count(self) -> None:
+        """Give back what stands in the running list but no thread works on.
+
+        The answer of a move may be lost with the connection, and the message then belongs to nobody. After a
+        loss, and now and then: Redis may make a move for a client that is gone a moment after we looked.
+        """
         losses = self._rooms.health.losses
         elements = [element for flight in self._pool.flights() for element in flight.elements]
         if found := self._rooms.recovery.orphans(elements):
             self._log.warning("gave back %d messages whose move was not answered", found)
-        self._losses = losses
+        self._losses, self._counted = losses, time.monotonic()
 
     def _enough_space(self) -> bool:
         now = time.monotonic()

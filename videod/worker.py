@@ -91,6 +91,8 @@ class Worker:
             return
         crashes = opened.claim.envelope.crashes
         log.info(f"taken from {flight.taken.origin}" + (f", after {crashes} crashes" if crashes else ""))
+        if job.callback:
+            log.warn("callback: this version sends none; events go to the stream and to reply_to")
         for text in (*job.warnings, *(f"unknown field {name}" for name in order.unknown)):
             log.warn(text)
         outcome = self._attempt(flight, opened, order, settings)

@@ -91,7 +91,7 @@ class Config:
 
 def embedded_socket(settings: Settings) -> str:
     """Where the private redis-server of `redis = embedded` listens."""
-    return os.path.join(settings.state_dir, "redis", "redis.sock")
+    return os.path.join(settings.state_dir, f"redis-{settings.env}", "redis.sock")
 
 
 def _expand(text: str) -> str:

@@ -14,7 +14,9 @@ end
 local record = redis.call('HMGET', job, 'state', 'token')
 local state = record[1]
 if token ~= '' then
-  if record[2] ~= token then return { 'forged', state or '' } end
+  -- ours, and given back: a copy of an envelope that is running or ended proves nothing
+  local waits = state == 'requeued' or state == 'retry'
+  if record[2] ~= token or not waits then return { 'forged', state or '' } end
 else
   local live = state == 'running' or state == 'retry' or state == 'requeued'
   if live or (state == 'done' and again == '0') then
