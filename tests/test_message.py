@@ -111,7 +111,7 @@ def test_secrets_are_hidden(text: str, left: str) -> None:
 
 @given(
     st.text(
-        alphabet=st.characters(exclude_characters="@/?# \t\n\"'<>|\\^`{}", exclude_categories=("C", "Z")), min_size=1
+        alphabet=st.characters(exclude_characters="@/?# \t\n\"'<>|\\^`", exclude_categories=("C", "Z")), min_size=1
     )
 )
 def test_no_password_survives(password: str) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit, urlunsplit
 
-_ADDRESS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>[^\s\"'<>|\\^`{}]+)")
+_ADDRESS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>[^\s\"'<>|\\^`]+)")
 _BEARER = re.compile(r"(?i)\b(authorization|proxy-authorization|x-[a-z-]*token|cookie)(\s*[:=]\s*)[^\r\n]+")
 
 
