@@ -218,3 +218,16 @@ def test_embedded_keeps_its_data_and_ends_with_the_daemon(daemon: Daemon) -> Non
     assert '"state": "done"' in shown.stdout
     assert daemon.stop() == 0
     assert not daemon.marked()
+
+
+def test_an_embedded_redis_that_cannot_start_says_where_to_look(daemon: Daemon) -> None:
+    daemon.env = "local"
+    daemon.write(redis=None)
+    aof = daemon.state / "redis-local" / "appendonlydir"
+    aof.mkdir(parents=True)
+    (aof / "appendonly.aof.manifest").write_text("garbage\n")
+    done = daemon.command("start", "local")
+    assert done.returncode == 1
+    assert "embedded redis-server ended at once" in done.stderr
+    assert "redis-local/redis.log" in done.stderr
+    assert not daemon.marked()

@@ -126,6 +126,10 @@ def _wait_for(connection: Connection, server: Server | None) -> None:
             connection.check()
             return
         except RedisAway:
-            if server is None or server.exited() or time.monotonic() > deadline:
+            if server and server.exited():
+                raise RedisAway(
+                    f"the embedded redis-server ended at once: {server.folder}/redis.log: see why"
+                ) from None
+            if server is None or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)

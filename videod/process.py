@@ -224,7 +224,7 @@ class Server:
     """A server of our own that runs as long as the daemon does, such as a private redis-server."""
 
     def __init__(self, argv: Sequence[str], owner: Guardian, folder: Path) -> None:
-        self._owner = owner
+        self._owner, self.folder = owner, folder
         self._child = subprocess.Popen(
             [find(argv[0]), *argv[1:]],
             stdin=subprocess.DEVNULL,
@@ -242,7 +242,8 @@ class Server:
 
     def stop(self, seconds: float = 5.0) -> None:
         """SIGTERM, wait for so long, then SIGKILL to what is left of its group."""
-        self._child.terminate()
+        # not terminate(): that would reap a server that ended, and its number could be another's by now
+        guardian.signal_group(self._child.pid, signal.SIGTERM)
         deadline = time.monotonic() + seconds
         while not _exited(self._child.pid) and time.monotonic() < deadline:
             time.sleep(0.01)

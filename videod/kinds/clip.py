@@ -7,7 +7,8 @@ shows.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -128,7 +129,13 @@ def _source(params: Params, ctx: Context) -> Source:
     def count(received: int) -> None:
         ctx.fetched_bytes += received
 
-    fetched = fetch.fetch(params.url, ctx.scratch, ctx.settings, ctx.tools, ctx.progress.update, on_bytes=count)
+    begun, file = time.monotonic(), ctx.scratch / "source"
+
+    def tell(fraction: float) -> None:
+        size = file.stat().st_size if file.exists() else 0
+        ctx.progress.update(fraction, _speed(size / 1e6, begun, " MB/s"))
+
+    fetched = fetch.fetch(params.url, ctx.scratch, ctx.settings, ctx.tools, tell, on_bytes=count)
     ctx.log.info(f"source {fetched.url}: {_size(fetched.bytes)}, fetched {_size(fetched.fetched_bytes)}")
     ctx.progress.begin("probe", PROBE)
     source = examine(str(fetched.path), ctx.tools, ctx.settings)
@@ -147,12 +154,18 @@ def _make(clip: Clip, source: Source, ctx: Context, share: float) -> Output:
     ctx.progress.begin("encode" if wanted.cut == "encode" else "cut", CUT * share)
     path = ctx.scratch / f"clip-{clip.n}.{clip.preset.container}"
     threads = min(os.cpu_count() or 1, MOST_THREADS)
-    made = cut(source, wanted, path, clip.preset, ctx.tools, ctx.settings, ctx.progress.update, threads)
+    seconds = float(wanted.duration)
+    made = cut(source, wanted, path, clip.preset, ctx.tools, ctx.settings, _paced(ctx, seconds, "x"), threads)
     for text in made.warnings:
         ctx.log.warn(f"clip {clip.n}: {text}")
     ctx.progress.begin("upload", UPLOAD * share)
     sent = upload.send(
-        path, clip.target, ctx.settings, ctx.tools, overwrite=ctx.job.overwrite, on_progress=ctx.progress.update
+        path,
+        clip.target,
+        ctx.settings,
+        ctx.tools,
+        overwrite=ctx.job.overwrite,
+        on_progress=_paced(ctx, path.stat().st_size / 1e6, " MB/s"),
     )
     path.unlink()
     ctx.log.info(f"clip {clip.n}: {made.cut}, {made.frames} frames, {_size(sent.bytes)} at {sent.url}")
@@ -161,6 +174,16 @@ def _make(clip: Clip, source: Source, ctx: Context, share: float) -> Output:
         frames=made.frames, duration=made.duration, cut=made.cut, width=made.width, height=made.height,
         warning="; ".join(made.warnings) or None,
     )  # fmt: skip
+
+
+def _paced(ctx: Context, amount: float, unit: str) -> Callable[[float], None]:
+    """Tells progress with the speed: how much of `amount` was done in a second."""
+    begun = time.monotonic()
+    return lambda fraction: ctx.progress.update(fraction, _speed(amount * fraction, begun, unit))
+
+
+def _speed(amount: float, begun: float, unit: str) -> str:
+    return f"{amount / max(time.monotonic() - begun, 0.01):.1f}{unit}"
 
 
 def _about(source: Source) -> str:
