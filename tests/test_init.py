@@ -82,9 +82,8 @@ def test_sysusers_and_tmpfiles(tmp_path: Path) -> None:
         "/var/lib/videod",
         "/var/log/videod",
     ]
-    us = f"{getpass.getuser()} {grp.getgrgid(os.getgid()).gr_name}"
     conf = tmp_path / "videod.conf"
-    conf.write_text((INIT / "videod.tmpfiles").read_text().replace("videod videod -", f"{us} -"))
+    conf.write_text((INIT / "videod.tmpfiles").read_text().replace("videod videod -", f"{os.getuid()} {os.getgid()} -"))
     done = run("systemd-tmpfiles", "--create", f"--root={tmp_path}", conf)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "var/lib/videod").is_dir() and (tmp_path / "run/videod").is_dir()
