@@ -29,7 +29,9 @@ def tracked() -> set[str]:
     """What git knows of; the test is for a checkout."""
     if not (ROOT / ".git").exists():
         pytest.skip("not a git checkout")
-    done = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["git", "-c", "safe.directory=*", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     return {name for name in done.stdout.split("\n") if name and (ROOT / name).exists()}
 
 
