@@ -175,3 +175,14 @@ def test_a_fault_of_a_kind_ends_the_job_and_not_the_daemon(daemon: Daemon, r) ->
         assert (error["code"], "RuntimeError" in error["message"]) == ("internal", True)
     push(r, {"id": "c", "kind": "sleep"})
     assert final(r, "c")["event"] == "done"
+
+
+def test_a_bad_message_does_not_touch_the_done_job_of_its_id(daemon: Daemon, r) -> None:
+    daemon.start()
+    push(r, {"id": "a", "kind": "sleep"})
+    final(r, "a")
+    push(r, {"id": "a", "kind": "nope", "reply_to": "second"})
+    until(lambda: r.llen("second"), 10, "answered")
+    assert json.loads(r.lindex("second", 0))["event"] == "duplicate"
+    assert r.hget("videod:job:a", "state") == "done"
+    assert [e["event"] for e in events(r, "a")] == ["started", "done", "duplicate"]

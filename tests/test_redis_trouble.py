@@ -231,3 +231,18 @@ def test_an_embedded_redis_that_cannot_start_says_where_to_look(daemon: Daemon) 
     assert "embedded redis-server ended at once" in done.stderr
     assert "redis-local/redis.log" in done.stderr
     assert not daemon.marked()
+
+
+def test_keys_of_another_type_are_named_once_and_the_rest_is_served(daemon: Daemon, r) -> None:
+    daemon.start()
+    r.set("video_info_queue", "not a list")
+    until(lambda: "Redis refuses" in daemon.log, 10, "it is said")
+    push(r, {"id": "a", "kind": "sleep"}, queue="batch_download_tasks")
+    until(lambda: r.hget("videod:job:a", "state") == "done", 10, "the other list is served")
+    r.delete("video_info_queue")
+    r.delete("videod:events")
+    r.set("videod:events", "not a stream")
+    push(r, {"id": "b", "kind": "sleep", "reply_to": "reply"})
+    until(lambda: r.hget("videod:job:b", "state") == "done", 10, "the job ends all the same")
+    assert daemon.log.count("Redis refuses") == 1
+    r.delete("videod:events")

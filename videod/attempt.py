@@ -53,11 +53,11 @@ def attempt(
     """Do what the order says. Raises only Cancelled (the message was given back) and RedisAway of the tells."""
     started, spent = time.monotonic(), time.thread_time()
     scratch: Path | None = None
-    progress = Progress(tell)
+    progress, outputs = Progress(tell), list[Output]()
     try:
         scratch = _scratch(order.job.id, settings)
         tools = _tools(order, settings, guardian, cancel, log, scratch)
-        ctx = Context(order.job, settings, scratch, tools, log, progress, tell_output)
+        ctx = Context(order.job, settings, scratch, tools, log, progress, tell_output, outputs=outputs)
         order.kind.run(order.params, ctx)
     except Cancelled:
         raise
@@ -66,18 +66,18 @@ def attempt(
         log.error(f"{failure.code}: {failure}", trace=isinstance(failure, Internal))
         if failure.detail:
             log.error(failure.detail)
-        return Outcome("dead", {"error": as_event(failure)}, time.monotonic() - started, progress.stage)
+        return Outcome("dead", {"error": as_event(failure)}, time.monotonic() - started, progress.stage, tuple(outputs))
     finally:
         if scratch:
             _clear(scratch)
     seconds = round(time.monotonic() - started, 3)
     more = {
-        "outputs": [output.as_dict() for output in ctx.outputs],
+        "outputs": [output.as_dict() for output in outputs],
         "seconds": seconds,
         "fetched_bytes": ctx.fetched_bytes,
         "cpu_seconds": round(tools.cpu_seconds + time.thread_time() - spent, 3),
     }
-    return Outcome("done", more, seconds, progress.stage, tuple(ctx.outputs))
+    return Outcome("done", more, seconds, progress.stage, tuple(outputs))
 
 
 def _scratch(ident: str, settings: Settings) -> Path:

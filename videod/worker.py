@@ -59,7 +59,8 @@ class Worker:
         try:
             self._work(flight, self._settings())
         except (Cancelled, RedisAway) as error:
-            self._log.warning("left for later: job=%s %s", flight.job or "(not yet claimed)", error)
+            why = f": {error}" if str(error) else ""
+            self._log.warning("left for later: %s%s", f"job={flight.job}" if flight.job else "not yet claimed", why)
 
     def _work(self, flight: Flight, settings: Settings) -> None:
         element = flight.taken.element
@@ -116,7 +117,7 @@ class Worker:
         known = rejected.head
         ident = before.id if before else known.id or secrets.token_hex(16)
         teller = Teller(ident, known.kind, settings.node, before.attempt if before else 1, known.meta)
-        opened = self._open(flight, before, teller, known.reply_to, again=True, bad=True)
+        opened = self._open(flight, before, teller, known.reply_to, again=False, bad=True)
         if opened.verdict == "forged":
             self._forged(flight, settings)
         elif opened.verdict == "ours":
@@ -134,7 +135,7 @@ class Worker:
         log = JobLog(self._log, teller.id, teller.attempt, teller.kind)
         claim = Claim.of(_envelope(flight, teller.id, before), teller, reply_to)
         flight.elements = (flight.taken.element, claim.element)
-        record = _record(claim, "message" if bad else "")
+        record = _record(claim, bad=bad)
         token = before.token if before else ""
 
         def step(claim: Claim) -> tuple[str, str]:
@@ -193,7 +194,7 @@ def _envelope(flight: Flight, ident: str, before: Envelope | None) -> Envelope:
     return replace(before, token=token)
 
 
-def _record(claim: Claim, stage: str) -> dict[str, Any]:
+def _record(claim: Claim, *, bad: bool) -> dict[str, Any]:
     envelope, now = claim.envelope, stamp()
     return {
         "state": "running",
@@ -204,10 +205,10 @@ def _record(claim: Claim, stage: str) -> dict[str, Any]:
         "attempt": envelope.attempt,
         "crashes": envelope.crashes,
         "origin": envelope.origin,
-        "stage": stage,
+        "stage": "message" if bad else "",
         "percent": 0,
         "taken_at": now,
-        "started_at": now,
+        **({} if bad else {"started_at": now}),
     }
 
 

@@ -26,6 +26,7 @@ from videod.redact import hide
 ANSWER_SECONDS = 10.0
 CONNECT_SECONDS = 5.0
 OLDEST = (6, 2)
+MOST_REFUSALS = 100
 
 
 class Health:
@@ -35,6 +36,7 @@ class Health:
         self._log = log
         self._lock = threading.Lock()
         self._since: float | None = None
+        self._refusals: set[str] = set()
         self.losses = 0
 
     def away(self, error: RedisAway) -> None:
@@ -44,6 +46,13 @@ class Health:
             if self._since is None:
                 self._since = time.monotonic()
                 self._log.error("Redis is away: %s", error)
+
+    def refused(self, text: str) -> None:
+        """Redis answered that it will not: said once for each text, since the loop asks again and again."""
+        with self._lock:
+            if text not in self._refusals and len(self._refusals) < MOST_REFUSALS:
+                self._refusals.add(text)
+                self._log.error("Redis refuses: %s: mend the key or the rights", text)
 
     def back(self) -> None:
         """A call succeeded."""
@@ -125,6 +134,8 @@ class Connection:
         except redis.exceptions.RedisError as error:
             text = f"{self._shown}: {hide(' '.join(str(error).split()))[:300]}"
             if _refused(error):
+                if self._health:
+                    self._health.refused(text)
                 raise RedisRefused(text) from None
             away = RedisAway(text)
             if self._health:

@@ -80,7 +80,7 @@ def _clip(job: Job, n: int, part: Fields, url: str, settings: Settings) -> Clip:
     if preset_name is not None and preset_name not in settings.presets:
         raise part.bad("preset", f"'{preset_name}' is none of {', '.join(sorted(settings.presets))}")
     asked = part.choice("cut", CUTS) or job.fields.choice("cut", CUTS)
-    how = asked or ("encode" if preset_name else "copy" if whole else "exact")
+    how = asked or ("exact" if not whole else "encode" if preset_name else "copy")
     preset = settings.presets[preset_name or "default"]
     template = part.text("upload") or job.fields.text("upload") or settings.upload
     container = preset.container if preset_name else _container(template)
@@ -148,7 +148,7 @@ def _make(clip: Clip, source: Source, ctx: Context, share: float) -> Output:
     ctx.progress.begin("cut", 0)
     wanted = plan(source.media, source.frames, clip.start, clip.end, clip.cut, clip.preset.container)
     ctx.log.info(
-        f"clip {clip.n}: asked {asked[0]}..{asked[1]} {clip.cut}; {wanted.cut} {wanted.count} frames,"
+        f"clip {clip.n}: asked {_span(clip)} {clip.cut}; {wanted.cut} {wanted.count} frames,"
         f" {float(wanted.start):.6f}..{float(wanted.end):.6f} s"
     )
     ctx.progress.begin("encode" if wanted.cut == "encode" else "cut", CUT * share)
@@ -174,6 +174,11 @@ def _make(clip: Clip, source: Source, ctx: Context, share: float) -> Output:
         frames=made.frames, duration=made.duration, cut=made.cut, width=made.width, height=made.height,
         warning="; ".join(made.warnings) or None,
     )  # fmt: skip
+
+
+def _span(clip: Clip) -> str:
+    start, end = (str(time) if time is not None else "" for time in (clip.start, clip.end))
+    return f"{start or '0'}..{end or 'end'}"
 
 
 def _paced(ctx: Context, amount: float, unit: str) -> Callable[[float], None]:

@@ -1,7 +1,8 @@
 -- Move one message from the first list that has one to the running list. Proves: a message is always in
 -- exactly one list. KEYS: running, then the lists in the order wanted. Returns {list, element} or nil.
 for i = 2, #KEYS do
-  local element = redis.call('LMOVE', KEYS[i], KEYS[1], 'RIGHT', 'LEFT')
-  if element then return { KEYS[i], element } end
+  -- a key that is no list must not keep the others from being served
+  local element = redis.pcall('LMOVE', KEYS[i], KEYS[1], 'RIGHT', 'LEFT')
+  if type(element) == 'string' then return { KEYS[i], element } end
 end
 return nil
