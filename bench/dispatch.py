@@ -105,7 +105,8 @@ def main() -> None:
         print(f"idle: {idle * 1000:.2f} ms CPU a second, PSS {pss(pid):.1f} MiB")
         delays = sorted(latency(r))
         p95 = delays[int(len(delays) * 0.95)]
-        print(f"LPUSH to started, idle: p50 {statistics.median(delays):.2f} ms, p95 {p95:.2f} ms, max {delays[-1]:.2f} ms")
+        p50 = statistics.median(delays)
+        print(f"LPUSH to started, idle: p50 {p50:.2f} ms, p95 {p95:.2f} ms, max {delays[-1]:.2f} ms")
 
         time.sleep(0.5)
         r.delete("videod:events")
@@ -127,7 +128,8 @@ def main() -> None:
         subprocess.run(["xargs", "-P4", "-n1", "true"], input="\n".join("x" * few), text=True, check=True)
         xargs_wall = (time.monotonic() - begin) / few * 1000
         print(f"no-op job: videod {ours_cpu:.3f} ms CPU, {ours_wall:.3f} ms wall")
-        print(f"           BRPOP loop {loop_cpu:.3f} ms CPU, {loop_wall:.3f} ms wall: videod/loop CPU {ours_cpu / loop_cpu:.2f}")
+        ratio = ours_cpu / loop_cpu
+        print(f"           BRPOP loop {loop_cpu:.3f} ms CPU, {loop_wall:.3f} ms wall: videod/loop CPU {ratio:.2f}")
         print(f"           xargs -P4 {xargs_wall:.3f} ms wall: videod/xargs wall {ours_wall / xargs_wall:.2f}")
 
         r.delete("videod:events", "loop_done")

@@ -122,7 +122,8 @@ class Daemon:
             state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
         except OSError:
             return False
-        return f"VIDEOD_OWNER={self.settings['node']}:{os.path.realpath(self.state)}/".encode() in environ and state != "Z"
+        mark = f"VIDEOD_OWNER={self.settings['node']}:{os.path.realpath(self.state)}/"
+        return mark.encode() in environ and state != "Z"
 
     def scratch(self) -> list[Path]:
         folder = self.state / "work" / str(self.settings["node"])

@@ -21,8 +21,8 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=12,
 )
-NAMES = ["id", "kind", "url", "start", "end", "duration", "clips", "upload", "cut", "preset", "meta", "reply_to",
-         "again", "node", "timeout", "max_attempts", "overwrite", "callback", "task_id", "task_info", "videod"]  # fmt: skip
+NAMES = """id kind url start end duration clips upload cut preset meta reply_to again node timeout max_attempts
+overwrite callback task_id task_info videod""".split()
 
 
 @given(st.binary(max_size=200))
@@ -110,9 +110,7 @@ def test_secrets_are_hidden(text: str, left: str) -> None:
 
 
 @given(
-    st.text(
-        alphabet=st.characters(exclude_characters="@/?# \t\n\"'<>|\\^`", exclude_categories=("C", "Z")), min_size=1
-    )
+    st.text(alphabet=st.characters(exclude_characters="@/?# \t\n\"'<>|\\^`", exclude_categories=("C", "Z")), min_size=1)
 )
 def test_no_password_survives(password: str) -> None:
     shown = hide(f"failed: https://user:{password}@example.org/v.mp4?token=abc")
