@@ -48,7 +48,8 @@ def listing(source: Source, plan: Plan, container: str, *, seek: bool = True) ->
     argv += ["-map", f"0:{media.video.index}"]
     for track in media.audio:
         argv += ["-map", f"0:{track.index}"] if holds_sound(container, track.codec) else []
-    return [*argv, "-c", "copy", "-max_muxing_queue_size", "9999", "-f", "framecrc", "pipe:1"]
+    argv += ["-c", "copy", "-max_muxing_queue_size", "9999", *_stop(plan, Fraction(0))]
+    return [*argv, "-f", "framecrc", "pipe:1"]
 
 
 def copy(
@@ -80,6 +81,7 @@ def copy(
             argv += [f"-filter:a:{n}", chain, f"-c:a:{n}", preset.audio, f"-b:a:{n}", str(preset.audio_rate)]
     argv += _subtitles(media, plan, container)
     argv += ["-tag:v", "hvc1"] if media.video.codec == "hevc" and container in {"mp4", "mov"} else []
+    argv += _stop(plan, plan.pts[0] * plan.time_base)
     return [*argv, *_told(media, media.audio), *_end(container, plan.time_base, out)]
 
 
@@ -124,10 +126,15 @@ def _copy_start(media: Media, plan: Plan, *, seek: bool, shift: bool) -> list[st
     if shift:
         # all streams move before anything else sees them: the first wanted frame is at 0 then
         argv[at:at] = ["-itsoffset", f"{round(-first * MICRO)}us"]
-    if plan.cut != "copy":
-        until = max(plan.after * plan.time_base, plan.sound[1] or 0) - (first if plan.seek is None else plan.seek)
-        argv[at:at] = ["-t", f"{round((until + READ_ON) * MICRO)}us"]
     return argv
+
+
+def _stop(plan: Plan, origin: Fraction) -> list[str]:
+    """Read no further than need be; `origin`: what the clock was set back by."""
+    if plan.cut == "copy":
+        return []
+    last = max(plan.after * plan.time_base, plan.sound[1] or Fraction(0)) - origin
+    return ["-t", f"{round((last + READ_ON) * MICRO)}us"] if last > -READ_ON else []
 
 
 def _only(pick: Pick) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from math import ceil, floor
 
 from videod.media.model import Media
 from videod.media.reading import opened
@@ -30,23 +31,38 @@ class Span:
 def sounding(media: Media, begin: Fraction, end: Fraction | None, tools: Tools) -> dict[int, Span]:
     """For each sound track (by index) that has packets within [begin, end) seconds of the file's clock: its
     part of that range."""
-    found: dict[int, Span] = {}
-    bases = {track.index: track.time_base for track in media.audio}
+    heard = {track.index: _Heard(track.time_base, begin, end) for track in media.audio}
 
     def take(line: str) -> None:
-        index, pts, lasts = (*map(_number, line.split(",")), None, None, None)[:3]
-        if index not in bases or pts is None:
-            return
-        start = pts * bases[index] - begin
-        length = (lasts or 0) * bases[index]
-        until = start + length if end is None else min(start + length, end - begin)
-        if until > 0 and (end is None or start < end - begin):
-            span = Span(max(start, Fraction(0)), until, length)
-            found[index] = found[index].grown(span) if index in found else span
+        index, pts, lasts = [*line.split(","), "", ""][:3]
+        if index.isdigit() and int(index) in heard and pts not in {"N/A", ""}:
+            heard[int(index)].add(int(pts), int(lasts) if lasts.isdigit() else 0)
 
-    if media.audio:
+    if heard:
         tools.run(_argv(media, begin, end), on_line=take, may_fail=True)
-    return found
+    return {index: track.span() for index, track in heard.items() if track.longest >= 0}
+
+
+class _Heard:
+    """Adds up a track's packets within bounds; in ticks, for there may be half a million."""
+
+    def __init__(self, base: Fraction, begin: Fraction, end: Fraction | None) -> None:
+        self._base, self._begin, self._end = base, begin, end
+        self._low, self._high = floor(begin / base), None if end is None else ceil(end / base)
+        self._first, self._last, self.longest = 1 << 62, -(1 << 62), -1
+
+    def add(self, start: int, length: int) -> None:
+        """A packet."""
+        if start + length > self._low and (self._high is None or start < self._high):
+            self._first, self._last = min(self._first, start), max(self._last, start + length)
+            self.longest = max(self.longest, length)
+
+    def span(self) -> Span:
+        """What was within the bounds."""
+        last = self._last * self._base
+        last = last if self._end is None else min(last, self._end)
+        first = max(self._first * self._base - self._begin, Fraction(0))
+        return Span(first, last - self._begin, self.longest * self._base)
 
 
 def _argv(media: Media, begin: Fraction, end: Fraction | None) -> list[str]:
@@ -56,7 +72,3 @@ def _argv(media: Media, begin: Fraction, end: Fraction | None) -> list[str]:
     if low > 0 or stop:
         argv += ["-read_intervals", (f"{round(low * 1_000_000)}us" if low > 0 else "") + f"%{stop}"]
     return [*argv, "-of", "csv=p=0", *opened(media.path)]
-
-
-def _number(cell: str) -> int | None:
-    return int(cell) if cell.lstrip("-").isdigit() else None
