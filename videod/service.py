@@ -76,6 +76,7 @@ class Service:
         self._systemd.ready(self._status())
         while self._phase is Phase.RUNNING:
             self._systemd.watchdog()
+            self._systemd.status(self._status())
             self._handle_signals()
             if self._phase is Phase.RUNNING:
                 self._step()
@@ -103,7 +104,6 @@ class Service:
             self._pool.submit(taken)
         else:  # stop came while Redis was asked: after it nothing is taken
             self._give_back([Flight(taken)])
-        self._systemd.status(self._status())
 
     def _count(self) -> None:
         """Give back what stands in the running list but no thread works on.
