@@ -298,3 +298,13 @@ def test_an_element_that_nobody_works_on_goes_back(daemon: Daemon, r) -> None:
     r.lpush(RUNNING.format(daemon.node), '{"id": "lost", "kind": "sleep"}')
     assert final(r, "lost")["event"] == "done"
     assert "whose move was not answered" in daemon.log
+
+
+def test_counting_often_takes_nothing_from_those_who_work(daemon: Daemon, r) -> None:
+    """With a tiny lease the running list is compared with the flights all the time, while jobs come and go."""
+    daemon.start(lease=0.003, max_worker=4)
+    wanted = [f"c{i}" for i in range(600)]
+    push(r, *({"id": ident, "kind": "sleep", "seconds": 0.002} for ident in wanted))
+    until(lambda: sum(e["event"] == "done" for e in events(r)) >= len(wanted), 60, "all are done")
+    assert sum(e["event"] == "requeued" for e in events(r)) == 0
+    accounted(r, wanted)

@@ -112,8 +112,7 @@ class Service:
         loss, and now and then: Redis may make a move for a client that is gone a moment after we looked.
         """
         losses = self._rooms.health.losses
-        elements = [element for flight in self._pool.flights() for element in flight.elements]
-        if found := self._rooms.recovery.orphans(elements):
+        if found := self._rooms.recovery.orphans(self._pool.elements):
             self._log.warning("gave back %d messages whose move was not answered", found)
         self._losses, self._counted = losses, time.monotonic()
 

@@ -7,7 +7,7 @@ list, to the right end of the list it came from. So they are taken next, in the 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from videod.config.settings import Settings
 from videod.errors import BadMessage
@@ -31,14 +31,15 @@ class Recovery:
         """At start, before anything is taken: all that the daemon before us held; how many that were."""
         return sum(self.give_back(element, "crash") for element in self._held())
 
-    def orphans(self, in_flight: Iterable[bytes]) -> int:
+    def orphans(self, in_flight: Callable[[], Iterable[bytes]]) -> int:
         """Give back what stands in the running list but no thread works on; how many that were.
 
         The answer of a move can be lost with the connection: the element is moved and nobody knows. Call it
-        from the thread that takes, with the list of elements in flight made after the lost answer.
+        from the thread that takes. `in_flight` is called after the list was read: a worker may put its envelope
+        in the place of an element meanwhile, and that must not pass for one that nobody knows.
         """
         held = self._held()
-        known = Counter(in_flight)
+        known = Counter(in_flight())
         returned = 0
         for element in held:
             if known[element]:
