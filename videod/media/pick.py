@@ -60,14 +60,25 @@ def picture(listing: Listing, plan: Plan) -> Pick | None:
 
 
 def sound(listing: Listing, stream: int, bounds: tuple[Fraction, Fraction | None]) -> tuple[Pick, Span] | None:
-    """The coded frames of a track that lie within `bounds` or straddle them; None if there are none."""
+    """The coded frames of a track that lie within `bounds` or straddle them, and the one before; None if there
+    are none. Without the one before, the first would decode to something softer: coded frames overlap."""
     begin, end = bounds
     base, found = listing.bases.get(stream, Fraction(1)), []
+    packets = listing.packets.get(stream, [])
     span: Span | None = None
-    for n, (pts, lasts) in enumerate(listing.packets.get(stream, ())):
+    for n, (pts, lasts) in enumerate(packets):
         start, length = pts * base - begin, lasts * base
         if start + length > 0 and (end is None or start < end - begin):
             found.append(n)
             here = Span(max(start, Fraction(0)), start + length, length)
             span = span.grown(here) if span else here
-    return (Pick(found[0], found[-1]), span) if span else None
+    return (Pick(found[0] - _joins(packets, found[0]), found[-1]), span) if span else None
+
+
+def _joins(packets: list[tuple[int, int]], n: int) -> bool:
+    """Whether the packet before is as long as this one and leads up to it: one that stands for a pause, too,
+    makes players skip more than it holds."""
+    if not n:
+        return False
+    (before, lasted), (pts, lasts) = packets[n - 1], packets[n]
+    return lasted <= lasts and abs(before + lasted - pts) <= 1
