@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from tests.media_fixtures import MAKERS, Studio, check_clip, preset, studio  # noqa: F401
+from tests.films import MAKERS
+from tests.media_fixtures import Studio, check_clip, preset, studio  # noqa: F401
 from tests.videos import ffprobe, frame_times, look
 from videod.errors import OutOfRange
 

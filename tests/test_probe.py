@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.media_fixtures import Bounds, Film, Studio, studio  # noqa: F401
+from tests.films import Film
+from tests.media_fixtures import Bounds, Studio, studio  # noqa: F401
 from tests.videos import X264, ffmpeg, ffprobe, rewrap
 from videod.errors import Damaged, Encrypted, NotFound, NotVideo, TooBig
 from videod.media.model import Media
