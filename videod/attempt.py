@@ -52,12 +52,11 @@ def attempt(
 ) -> Outcome:
     """Do what the order says. Raises only Cancelled (the message was given back) and RedisAway of the tells."""
     started, spent = time.monotonic(), time.thread_time()
-    scratch: Path | None = None
+    scratch = Scratch(order.job.id, settings)
     progress, outputs = Progress(tell), list[Output]()
     try:
-        scratch = _scratch(order.job.id, settings)
         tools = _tools(order, settings, guardian, cancel, log, scratch)
-        ctx = Context(order.job, settings, scratch, tools, log, progress, tell_output, outputs=outputs)
+        ctx = Context(order.job, settings, tools, log, progress, tell_output, outputs=outputs)
         order.kind.run(order.params, ctx)
     except Cancelled:
         raise
@@ -68,8 +67,7 @@ def attempt(
             log.error(failure.detail)
         return Outcome("dead", {"error": as_event(failure)}, time.monotonic() - started, progress.stage, tuple(outputs))
     finally:
-        if scratch:
-            _clear(scratch)
+        scratch.clear()
     seconds = round(time.monotonic() - started, 3)
     more = {
         "outputs": [output.as_dict() for output in outputs],
@@ -80,35 +78,41 @@ def attempt(
     return Outcome("done", more, seconds, progress.stage, tuple(outputs))
 
 
-def _scratch(ident: str, settings: Settings) -> Path:
-    scratch = folder_of(settings) / ident
-    try:
-        scratch.mkdir(mode=0o700)
-    except FileExistsError:  # of an attempt whose daemon was killed
-        shutil.rmtree(scratch)
-        scratch.mkdir(mode=0o700)
-    except FileNotFoundError:
-        scratch.mkdir(mode=0o700, parents=True)
-    return scratch
+class Scratch:
+    """The scratch folder of an attempt: made when first needed, gone at its end."""
+
+    def __init__(self, ident: str, settings: Settings) -> None:
+        self.path = folder_of(settings) / ident
+        self._made = False
+
+    def make(self) -> None:
+        """Make it, empty and private."""
+        if self._made:
+            return
+        # what is there is of an attempt whose daemon was killed
+        shutil.rmtree(self.path, ignore_errors=True)
+        self.path.mkdir(mode=0o700, parents=True)
+        self._made = True
+
+    def clear(self) -> None:
+        """Remove it with all that is in it."""
+        if self._made:
+            shutil.rmtree(self.path, ignore_errors=True)
 
 
-def _clear(scratch: Path) -> None:
-    try:
-        scratch.rmdir()  # empty, as most are by now: a fifth of the cost of looking
-    except OSError:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _tools(order: Order, settings: Settings, guardian: Guardian, cancel: Cancel, log: JobLog, scratch: Path) -> Tools:
+def _tools(
+    order: Order, settings: Settings, guardian: Guardian, cancel: Cancel, log: JobLog, scratch: Scratch
+) -> Tools:
     timeout = order.job.timeout
     return Tools(
         guardian,
         cancel,
-        scratch,
+        scratch.path,
         Limits(memory=settings.memory_per_job, nice=settings.nice, file_size=settings.max_source_bytes),
         deadline=time.monotonic() + timeout if timeout else None,
         stall_timeout=settings.stall_timeout,
         log=log.debug,
+        prepare=scratch.make,
     )
 
 

@@ -20,13 +20,18 @@ class Context:
 
     job: Job
     settings: Settings
-    scratch: Path
     tools: Tools
     log: JobLog
     progress: Progress
     tell_output: Callable[[Output], None]
     fetched_bytes: int = 0
     outputs: list[Output] = field(default_factory=list)
+
+    @property
+    def scratch(self) -> Path:
+        """The folder of this attempt, made when first asked for; nobody else may look into it."""
+        self.tools.prepare()
+        return self.tools.scratch
 
     def output(self, made: Output) -> None:
         """One result is where it belongs and confirmed."""

@@ -32,14 +32,15 @@ class _Format(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One line of text, or of JSON."""
+        job: dict[str, Any] = getattr(record, "job", {})
         text = record.getMessage()
         if record.exc_info:
             text += "\n" + self.formatException(record.exc_info)
-        text = hide(text)
+        if not job or record.exc_info:  # JobLog has done it already
+            text = hide(text)
         for secret in self._secrets:
             text = text.replace(secret, "***")
         text, at = one_line(text), stamp(record.created)
-        job: dict[str, Any] = getattr(record, "job", {})
         if self._json:
             facts = {"at": at, "level": record.levelname, "node": self._node, **job, "text": text}
             return json.dumps(facts, ensure_ascii=False)
@@ -76,6 +77,9 @@ class Logs:
 
     def __init__(self, settings: Settings, *, foreground: bool) -> None:
         logging.raiseExceptions = False
+        # we show neither thread nor place of a line: not looking for them halves what a line costs
+        logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+        logging._srcfile = None
         self.log = logging.getLogger("videod")
         self.log.propagate = False
         self._handler: logging.Handler
@@ -116,23 +120,22 @@ class JobLog:
 
     def info(self, text: str) -> None:
         """A fact."""
-        self._keep(text)
-        self._log.info("%s", text, extra=self._extra)
+        self._log.info("%s", self._keep(text), extra=self._extra)
 
     def debug(self, text: str) -> None:
         """A fact for who looks closely; not in the record's tail."""
-        self._log.debug("%s", text, extra=self._extra)
+        self._log.debug("%s", hide(text), extra=self._extra)
 
     def warn(self, text: str) -> None:
         """Something that the producer should know: also in the job record."""
         self.warnings.append(hide(text))
-        self._keep(text)
-        self._log.warning("%s", text, extra=self._extra)
+        self._log.warning("%s", self._keep(text), extra=self._extra)
 
     def error(self, text: str, *, trace: bool = False) -> None:
         """What ended the job; `trace` adds the stack, for faults of our own."""
-        self._keep(text)
-        self._log.error("%s", text, extra=self._extra, exc_info=trace)
+        self._log.error("%s", self._keep(text), extra=self._extra, exc_info=trace)
 
-    def _keep(self, text: str) -> None:
-        self.tail.append(f"{stamp()} {one_line(hide(text))}")
+    def _keep(self, text: str) -> str:
+        shown = one_line(hide(text))
+        self.tail.append(f"{stamp()} {shown}")
+        return shown

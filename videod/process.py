@@ -128,7 +128,7 @@ class Result:
 class Tools:
     """Runs the tools of one job: knows its token, deadline (a time.monotonic()), limits, scratch folder.
 
-    Adds up `cpu_seconds` of the children. Used by one thread.
+    Adds up `cpu_seconds` of the children. Used by one thread. `prepare` makes the scratch folder.
     """
 
     guardian: Guardian
@@ -138,6 +138,7 @@ class Tools:
     deadline: float | None = None
     stall_timeout: float = 0.0
     log: Callable[[str], None] = lambda line: None
+    prepare: Callable[[], object] = lambda: None
     cpu_seconds: float = 0.0
 
     def run(
@@ -185,6 +186,7 @@ class Tools:
             raise TimedOut("the attempt's time is over")
 
     def _start(self, command: list[str], limits: Limits, env: Mapping[str, str] | None) -> subprocess.Popen[bytes]:
+        self.prepare()
         child = subprocess.Popen(
             [*limits.prefix(), *command],
             stdin=subprocess.PIPE,

@@ -19,7 +19,6 @@ from videod.jobqueue.names import Names
 from videod.message import Envelope, raw_as_json
 
 ABNORMAL_EVERY = 16
-_STATE = "?state?"
 
 
 @dataclass(frozen=True)
@@ -89,9 +88,8 @@ class JobQueue:
         `forged` or `gone`.
         """
         teller, names = claim.teller, self.names
-        before, _, after = teller.event("duplicate", state=_STATE).partition(_STATE)
         arguments = [taken.element, claim.element, token, int(again), teller.id, self._events_max, self._keep_ms]
-        arguments += ["" if bad else teller.event("started"), before, after, *_flat(record)]
+        arguments += [teller.event("started"), int(not bad), *_flat(record)]
         keys = self._with_reply((names.running(), names.job(teller.id), names.events), claim)
         verdict, more = self.shared.run(self._claim, keys, arguments)
         return verdict.decode(), more.decode()

@@ -3,7 +3,7 @@
 -- changes nothing, and a claim whose answer was lost can be made again.
 -- KEYS: running, job, events, reply (or '')
 -- ARGV: element, envelope, token before ('' for a fresh message), again (0/1), id, events_max, keep ms,
---       started ('' says nothing), duplicate before the state, duplicate after it, field, value, ...
+--       the event `started`, whether to say it (0/1), field, value, ...
 local running, job, events, reply = KEYS[1], KEYS[2], KEYS[3], KEYS[4] or ''
 local element, envelope, token, again, id, most, keep = unpack(ARGV, 1, 7)
 local at = redis.call('LPOS', running, element)
@@ -21,13 +21,15 @@ else
   local live = state == 'running' or state == 'retry' or state == 'requeued'
   if live or (state == 'done' and again == '0') then
     redis.call('LREM', running, 1, element)
-    say(events, most, reply, keep, id, 'duplicate', ARGV[9] .. state .. ARGV[10])
+    -- the same event under another name, and with the state
+    local rest = string.sub(ARGV[8], #'{"event":"started"' + 1, -2)
+    say(events, most, reply, keep, id, 'duplicate', '{"event":"duplicate"' .. rest .. ',"state":"' .. state .. '"}')
     return { 'duplicate', state }
   end
   redis.call('DEL', job)
 end
 redis.call('LSET', running, at, envelope)
-redis.call('HSET', job, unpack(ARGV, 11))
+redis.call('HSET', job, unpack(ARGV, 10))
 redis.call('PERSIST', job)
-if ARGV[8] ~= '' and say(events, most, reply, keep, id, 'started', ARGV[8]) == 0 then return { 'ours', 'deaf' } end
+if ARGV[9] == '1' and say(events, most, reply, keep, id, 'started', ARGV[8]) == 0 then return { 'ours', 'deaf' } end
 return { 'ours', '' }
