@@ -77,6 +77,17 @@ def test_two_daemons_here_must_be_named(daemon: Daemon) -> None:
     assert daemon.command("status").returncode == 0
 
 
+def test_a_shared_pidfile_is_not_another_environments_daemon(daemon: Daemon) -> None:
+    daemon.env = "dev"
+    daemon.start()
+    assert daemon.command("status").returncode == daemon.command("status", "dev").returncode == 0
+    assert daemon.command("status", "prod").returncode == 3
+    assert daemon.command("reload", "prod").returncode == 3
+    assert daemon.command("stop", "prod").returncode == 0
+    assert daemon.command("status", "dev").returncode == 0
+    assert "already running" in one_line(daemon.command("start", "prod"))
+
+
 def test_start_twice(daemon: Daemon) -> None:
     daemon.start()
     done = daemon.command("start", "prod")
@@ -116,6 +127,10 @@ WRONG = {
     "no section name": ("[preset]", "preset", "unknown section"),
     "bad preset": ("[preset x]\nquality = 99", "quality", "from 0 to 51"),
     "no ini at all": ("max_worker", "max_worker", ""),
+    "below the prefix": ("queue = videod:running:x", "queue", "must not begin with videod:"),
+    "group alone": ("group = daemon", "group", "needs user"),
+    "no lease": ("lease = 0", "lease", "longer than 0"),
+    "one byte": ("memory_per_job = 1", "memory_per_job", "64M"),
     "twice": ("queue = a\nqueue = b", "queue", "already exists"),
 }  # fmt: skip
 
@@ -175,6 +190,19 @@ def test_check_tells_what_is_wrong(daemon: Daemon, r) -> None:
     done = daemon.command("check", "prod")
     assert (done.returncode, "problem  disk" in done.stdout) == (1, True)
     daemon.write(min_free="1M")
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("user", "no-such-user"), ("upload", "file:///nonexist/{foo}"), ("upload", "s3://bucket/"), ("pid_file", "/tmp")],
+)
+def test_what_check_passes_start_does_not_refuse(daemon: Daemon, setting: str, value: str) -> None:
+    daemon.write(**{setting: value})
+    checked = daemon.command("check", "prod")
+    assert checked.returncode == 6, checked
+    assert "problem" in checked.stdout
+    assert daemon.command("start", "prod").returncode == 6
+    daemon.write(user=None, upload=f"file:{daemon.clips}/", pid_file=daemon.folder / "videod.pid")
 
 
 def test_push_refuses_what_the_daemon_would_bury(daemon: Daemon) -> None:

@@ -253,3 +253,10 @@ def _argv(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace")
     except OSError:
         return ""
+
+
+def test_a_timeout_above_the_limit_is_lowered(daemon: Daemon, r) -> None:
+    daemon.start()
+    push(r, {"id": "a", "kind": "sleep", "timeout": 1e9})
+    assert final(r, "a")["event"] == "done"
+    assert "timeout: lowered to 86400 s" in r.hget("videod:job:a", "warnings")

@@ -50,6 +50,7 @@ def test_default_is_shared_and_a_section_wins(tmp_path: Path) -> None:
         ("fsync =", "fsync", None),
         ("allow_hosts = a.org, *.b.org 10.0.0.0/8:443", "allow_hosts", ("a.org", "*.b.org", "10.0.0.0/8:443")),
         ("allow_paths = /a b, /c\n /d", "allow_paths", ("/a b", "/c", "/d")),
+        ("allow_paths = /a /b,/c d", "allow_paths", ("/a", "/b", "/c d")),
     ],
 )
 def test_values(tmp_path: Path, text: str, name: str, wanted: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import socket
 import subprocess
@@ -80,6 +81,7 @@ def test_stop_while_redis_is_away_keeps_the_messages(own: Daemon, own_redis: Red
     assert own_redis.client().llen(f"videod:running:{own.node}") == 2
     own.start()
     until(lambda: done(own_redis.client()) == 2, 15, "the next start takes them up")
+    assert own_redis.client().hget("videod:job:j0", "crashes") == "0"  # an orderly end is no crash
     accounted(own_redis.client(), ["j0", "j1"])
 
 
@@ -240,9 +242,42 @@ def test_keys_of_another_type_are_named_once_and_the_rest_is_served(daemon: Daem
     push(r, {"id": "a", "kind": "sleep"}, queue="batch_download_tasks")
     until(lambda: r.hget("videod:job:a", "state") == "done", 10, "the other list is served")
     r.delete("video_info_queue")
-    r.delete("videod:events")
-    r.set("videod:events", "not a stream")
-    push(r, {"id": "b", "kind": "sleep", "reply_to": "reply"})
-    until(lambda: r.hget("videod:job:b", "state") == "done", 10, "the job ends all the same")
     assert daemon.log.count("Redis refuses") == 1
-    r.delete("videod:events")
+
+
+WRONG = {"videod:events": "dead", "videod:dead": "dead", "videod:progress": "done"}
+
+
+@pytest.mark.parametrize("key", WRONG)
+def test_no_script_stops_half_way(daemon: Daemon, r, key: str) -> None:
+    """A key of another type: the message waits where it is, and ends as it should once the key is mended."""
+    daemon.start()
+    r.delete(key)
+    r.set(key, "of another type")
+    kind = "sleep" if WRONG[key] == "done" else "nope"
+    push(r, {"id": "a", "kind": kind, "reply_to": "reply"})
+    until(lambda: f"WRONGTYPE {key}" in daemon.log, 10, "it is said")
+    assert r.llen(f"videod:running:{daemon.node}") == 1
+    r.delete(key)
+    until(lambda: r.llen("reply") and json.loads(r.lindex("reply", 0))["event"] == WRONG[key], 10, "it ended")
+    accounted(r, ["a"])
+    assert r.llen("videod:dead") == (WRONG[key] == "dead")
+
+
+def test_what_cannot_be_given_back_or_handed_on_stays(daemon: Daemon, r) -> None:
+    daemon.start()
+    r.set("video_info_queue@other", "of another type")
+    push(r, {"id": "far", "kind": "sleep", "node": "other"}, {"id": "near", "kind": "sleep", "seconds": 30})
+    until(lambda: r.hget("videod:job:near", "state") == "running", 10, "runs")
+    r.delete("video_info_queue")
+    r.set("video_info_queue", "of another type")
+    assert daemon.stop("--now") == 1
+    assert r.llen(f"videod:running:{daemon.node}") == 2
+    r.delete("video_info_queue", "video_info_queue@other")
+    daemon.start()
+    until(lambda: r.llen("video_info_queue@other") == 1, 10, "handed on")
+    until(lambda: r.hget("videod:job:near", "state") == "running", 10, "runs again")
+    told = [e for e in events(r, "near") if e["event"] == "requeued"]
+    assert ([e["why"] for e in told], r.hget("videod:job:near", "crashes")) == (["drain"], "0")
+    assert daemon.stop("--now") == 1
+    r.delete("video_info_queue", "video_info_queue@other")

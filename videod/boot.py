@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from videod import embedded
 from videod.attempt import folder_of
 from videod.config.settings import Settings
-from videod.errors import AlreadyRunning, ConfigError, RedisAway
+from videod.errors import AlreadyRunning, ConfigError, Permanent, RedisAway
 from videod.jobqueue import Connection, Health, JobQueue
 from videod.jobqueue.nodes import Node
 from videod.jobqueue.recovery import Recovery
 from videod.process import Guardian, Server, find
+from videod.transfer import upload
 
 TOOLS = ("wget", "ffmpeg", "ffprobe", "setpriv", "prlimit", "nice")
 BLOCK_SECONDS = 1.0
@@ -68,6 +69,16 @@ def check_work_dir(settings: Settings) -> None:
         raise ConfigError(f"cannot write work_dir: {folder}: {error.strerror}") from None
 
 
+def check_upload(settings: Settings) -> None:
+    """ConfigError when the default place of results can be used by no job; looks up no host."""
+    try:
+        place = upload.target(settings.upload, id="id", n=1, name="name", ext="mp4")
+        if place.scheme not in ("http", "https"):
+            upload.check(place, settings)
+    except Permanent as error:
+        raise ConfigError(f"[{settings.env}] upload: {settings.file}: {error}") from None
+
+
 def lock_node(settings: Settings) -> int:
     """A lock that lasts as long as we live; AlreadyRunning when another daemon has this node and state_dir.
 
@@ -84,10 +95,14 @@ def lock_node(settings: Settings) -> int:
     return lock
 
 
-def build(settings: Settings, log: logging.Logger) -> Rooms:
-    """Check and build everything; on an error what was started is ended again."""
+def build(settings: Settings, log: logging.Logger, *, orderly: bool) -> Rooms:
+    """Check and build everything; on an error what was started is ended again.
+
+    `orderly`: the daemon before us ended by itself. What it left, with Redis away, is no crash's fault.
+    """
     check_tools(settings)
     check_work_dir(settings)
+    check_upload(settings)
     lock = lock_node(settings)
     guardian = Guardian(f"{settings.node}:{os.path.realpath(settings.state_dir)}")
     with contextlib.ExitStack() as undo:
@@ -98,19 +113,21 @@ def build(settings: Settings, log: logging.Logger) -> Rooms:
         server = embedded.start(settings, guardian) if settings.redis == "embedded" else None
         if server:
             undo.callback(server.stop)
-        rooms = _connect(settings, log, guardian, server, lock)
+        rooms = _connect(settings, log, guardian, server, lock, orderly)
         undo.pop_all()
     return rooms
 
 
-def _connect(settings: Settings, log: logging.Logger, guardian: Guardian, server: Server | None, lock: int) -> Rooms:
+def _connect(
+    settings: Settings, log: logging.Logger, guardian: Guardian, server: Server | None, lock: int, orderly: bool
+) -> Rooms:
     health = Health(log)
     shared = Connection(settings, health)
     _wait_for(shared, server)
     node = Node(settings, shared)
     node.register()
     recovery = Recovery(settings, shared)
-    if found := recovery.after_crash():
+    if found := recovery.at_start("drain" if orderly else "crash"):
         log.warning("took up %d messages that an earlier daemon had left", found)
     for scratch in folder_of(settings).iterdir():
         shutil.rmtree(scratch, ignore_errors=True)

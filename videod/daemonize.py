@@ -84,7 +84,7 @@ def inside(
 
     The caller's signal handlers must be installed by now: a signal before them would kill a half-made daemon.
     """
-    owner = _owner(settings)
+    owner = owner_of(settings)
     make_folders(settings, owner)
     context = daemon.DaemonContext(
         # auto-detection is wrong under systemd and with a socket or nothing on stdin
@@ -115,7 +115,8 @@ def inside(
         return serve(ready)
 
 
-def _owner(settings: Settings) -> tuple[int, int] | None:
+def owner_of(settings: Settings) -> tuple[int, int] | None:
+    """User and group to become, as numbers; None where nothing changes. ConfigError for who is not known."""
     if not settings.user:
         return None
     try:

@@ -17,7 +17,7 @@ class Heartbeat:
     def __init__(self, node: Node, lease: float, facts: Callable[[], Mapping[str, Any]], log: logging.Logger) -> None:
         self._node, self._facts, self._log = node, facts, log
         self._every = max(lease, 0.3) / 3
-        self._stop = threading.Event()
+        self._wake, self._over = threading.Event(), False
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
     def start(self) -> None:
@@ -26,8 +26,13 @@ class Heartbeat:
 
     def stop(self) -> None:
         """End."""
-        self._stop.set()
+        self._over = True
+        self._wake.set()
         self._thread.join()
+
+    def now(self) -> None:
+        """Do not wait for the next beat: the facts changed."""
+        self._wake.set()
 
     def _beat(self) -> None:
         ours = True
@@ -39,5 +44,7 @@ class Heartbeat:
                 ours = renewed
             except RedisAway:  # said by Health
                 pass
-            if self._stop.wait(self._every):
+            self._wake.wait(self._every)
+            self._wake.clear()
+            if self._over:
                 return

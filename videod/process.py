@@ -213,13 +213,13 @@ class Tools:
 
     @staticmethod
     def _judge(result: Result, name: str, argv: Sequence[str], may_fail: bool, overflow: bool) -> None:
+        detail = f"{hide(shlex.join(argv))[:1000]}\n{result.tail}"
         if result.code < 0:
-            raise ToolCrashed(f"{name} was killed by {signal.Signals(-result.code).name}", detail=result.tail)
+            raise ToolCrashed(f"{name} was killed by {signal.Signals(-result.code).name}", detail=detail)
         if overflow:
             raise EncodeFailed(f"{name} printed more than it may")
         if result.code and not may_fail:
-            command = hide(shlex.join(argv))[:1000]
-            raise EncodeFailed(f"{name} ended with exit code {result.code}", detail=f"{command}\n{result.tail}")
+            raise EncodeFailed(f"{name} ended with exit code {result.code}", detail=detail)
 
 
 class Server:

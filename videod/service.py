@@ -186,8 +186,8 @@ class Service:
             for flight in reversed(flights):
                 origin = flight.taken.origin
                 back += any(recovery.give_back(element, "drain", origin) for element in reversed(flight.elements))
-        except RedisAway:  # the rest stays in the running list, where the next start takes it up
-            self._log.error("Redis is away: %d messages stay with this node for its next start", len(flights) - back)
+        except RedisAway as error:  # the rest stays in the running list, where the next start takes it up
+            self._log.error("%d messages stay with this node for its next start: %s", len(flights) - back, error)
         return back
 
     def _reload(self) -> None:
@@ -202,6 +202,7 @@ class Service:
             self.settings = merged(self.settings, new)
             self._logs.configure(self.settings)
             self._pool.size = self.settings.max_worker
+            self._heartbeat.now()
             taken = [name for name in names if name in live_names()]
             self._log.info("reload: %s", f"took up {', '.join(taken)}" if taken else "nothing changed")
             if left := [name for name in names if name not in live_names()]:

@@ -142,12 +142,11 @@ class Worker:
             return self._queue.claim(flight.taken, claim, token=token, again=again, bad=bad, record=record)
 
         try:
-            verdict, more = self._insist(flight, lambda: step(claim))
-        except RedisRefused as error:
-            if claim.reply_to is None:
-                raise
-            log.warn(f"reply_to: {error}: events go to the stream only")
-            claim = replace(claim, reply_to=None)
+            verdict, more = step(claim)
+        except RedisAway as error:
+            if isinstance(error, RedisRefused) and claim.reply_to and claim.reply_to in str(error):
+                log.warn(f"reply_to: {error}: events go to the stream only")
+                claim = replace(claim, reply_to=None)
             verdict, more = self._insist(flight, lambda: step(claim))
         flight.job = teller.id
         if verdict == "ours":
@@ -173,9 +172,7 @@ class Worker:
         while True:
             try:
                 return step()
-            except RedisRefused:
-                raise
-            except RedisAway:
+            except RedisAway:  # or it refuses, until somebody mends a key or a right
                 flight.cancel.wait(AGAIN_SECONDS)
 
     @staticmethod

@@ -16,6 +16,7 @@ from videod import boot
 from videod.cancel import Cancel
 from videod.cli.where import Place, place
 from videod.config import Settings
+from videod.daemonize import owner_of
 from videod.errors import ConfigError, VideodError
 from videod.jobqueue import Connection
 from videod.process import Guardian, Tools, find
@@ -60,6 +61,15 @@ def _try(what: str, good: str, step: Callable[[], object]) -> Finding:
 
 def _folders(here: Place) -> Iterator[Finding]:
     settings = here.settings
+    if settings.user:
+        yield _try("user", settings.user, lambda: owner_of(settings))
+    for name in ("pid_file", "debug_log"):
+        if Path(getattr(settings, name)).is_dir():
+            yield Finding(name, f"{getattr(settings, name)} is a folder: name a file", ConfigError.exit_code)
+    for name in ("allow_paths", "shared_paths"):
+        for folder in getattr(settings, name):
+            if not Path(folder).is_dir():
+                yield Finding(name, f"{folder} is not there", advice=True)
     wanted = {"pid_file": Path(settings.pid_file).parent, "debug_log": Path(settings.debug_log).parent}
     wanted |= {"state_dir": Path(settings.state_dir), "work_dir": Path(settings.work_dir)}
     for name, folder in wanted.items():
@@ -133,6 +143,7 @@ def _config(connection: Connection, name: str) -> str:
 
 
 def _storage(here: Place) -> Iterator[Finding]:
+    yield _try("upload", hide(here.settings.upload), lambda: boot.check_upload(here.settings))
     for scheme in here.settings.storage:
         yield _try(f"storage {scheme}", "set up", lambda scheme=scheme: _library(scheme, here.settings))  # type: ignore[misc]
 

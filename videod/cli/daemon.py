@@ -71,9 +71,10 @@ def _server(settings: Settings, signals: Signals, file: str, *, foreground: bool
         systemd = Systemd()
         logs = Logs(settings, foreground=foreground)
         logs.log.info("starting: %s, pid %d, %d slots", settings.env, os.getpid(), settings.max_worker)
+        before = note.read(settings)
         note.write(settings)
         try:
-            rooms = boot.build(settings, logs.log)
+            rooms = boot.build(settings, logs.log, orderly=before is not None and before.code is not None)
         except VideodError as error:
             logs.log.error("cannot start: %s", error)
             raise
@@ -95,11 +96,15 @@ def stop(arguments: argparse.Namespace) -> int:
     except NotRunning:
         here = None
     stopped = here is not None and here.running
+    if here and here.holder is None:
+        raise VideodError(f"cannot tell whether a daemon runs: {here.settings.pid_file}: become root or its user")
     code = halt(here.settings, now=arguments.now, quiet=arguments.json) if here and stopped else 0
     if arguments.json:
         print(json.dumps({"stopped": stopped, "requeued": code != 0}))
     elif not stopped:
         print("no daemon runs here")
+    elif code:
+        print("stopped; what still ran was put back and runs again after the next start")
     return code
 
 
@@ -117,9 +122,15 @@ def restart(arguments: argparse.Namespace) -> int:
 def reload(arguments: argparse.Namespace) -> int:
     """SIGHUP, after a look at the ini, so that its faults are seen here and not only in the log."""
     here = place(arguments.config, arguments.env)
+    if not here.running:
+        raise NotRunning(f"no daemon runs here: videod start {here.settings.env}")
     daemon, pid = _open_daemon(here.settings)
-    signal.pidfd_send_signal(daemon, signal.SIGHUP)
-    os.close(daemon)
+    try:
+        signal.pidfd_send_signal(daemon, signal.SIGHUP)
+    except PermissionError:
+        raise _may_not_signal(here.settings, pid) from None
+    finally:
+        os.close(daemon)
     if arguments.json:
         print(json.dumps({"reloaded": True, "pid": pid}))
     return 0
@@ -158,11 +169,15 @@ def halt(settings: Settings, *, now: bool, quiet: bool) -> int:
                 print(waits, flush=True)
             shown = waits
     except PermissionError:
-        raise VideodError(f"may not signal pid {pid}: {settings.pid_file}: become root or its user") from None
+        raise _may_not_signal(settings, pid) from None
     finally:
         os.close(daemon)
     noted = note.read(settings)
     return noted.code if noted and noted.pid == pid and noted.code is not None else 1
+
+
+def _may_not_signal(settings: Settings, pid: int) -> VideodError:
+    return VideodError(f"may not signal pid {pid}: {settings.pid_file}: become root or its user")
 
 
 def _waits_for(jobs: Browse | None) -> str:

@@ -59,8 +59,7 @@ def show(arguments: argparse.Namespace) -> int:
 
 
 def _brief(record: dict[str, Any]) -> dict[str, Any]:
-    names = ("id", "kind", "state", "node", "stage", "percent", "attempt", "taken_at", "ended_at", "error")
-    return {name: record[name] for name in names if record.get(name) not in (None, "", {})}
+    return {name: value for name, value in record.items() if value not in ("", {})}
 
 
 def _waiting(jobs: Browse, settings: Any) -> list[dict[str, Any]]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 
 from videod import note
 from videod.config import ENVIRONMENTS, Config, Settings, find_file, load
-from videod.config.ini import embedded_socket
-from videod.errors import NotRunning, UsageError
+from videod.errors import NotRunning, UsageError, VideodError
 from videod.jobqueue import Connection
 from videod.jobqueue.browse import Browse
 from videod.pidfile import Holder, PidFile
@@ -35,10 +35,16 @@ def look(settings: Settings) -> Place:
         return Place(settings, None)
 
 
-def _is_its(place: Place) -> bool:
-    """Whether the daemon that holds the pidfile is of this environment: several may share one pidfile."""
-    noted = note.read(place.settings)
-    return noted is None or not place.holder or noted.pid != place.holder.pid or noted.env == place.settings.env
+def _owner(ini: Config, place: Place) -> str | None:
+    """The environment of the daemon that holds this pidfile, by what it noted; None where nobody noted it."""
+    for name in ENVIRONMENTS:
+        with contextlib.suppress(VideodError):
+            settings = ini.settings(name)
+            noted = note.read(settings)
+            same = settings.pid_file == place.settings.pid_file
+            if same and noted and place.running and place.holder and noted.pid == place.holder.pid:
+                return noted.env
+    return None
 
 
 def config(file: str | None) -> Config:
@@ -50,10 +56,12 @@ def place(file: str | None, env: str | None) -> Place:
     """The environment named, else $VIDEOD_ENV, else the one that runs here; NotRunning, UsageError."""
     ini = config(file)
     if named := env or os.environ.get("VIDEOD_ENV"):
-        return look(ini.settings(named))
-    # an environment that is not set up says nothing about the others
+        here = look(ini.settings(named))
+        other = _owner(ini, here)
+        # several environments may share one pidfile: what another runs is not ours to stop
+        return here if other in (None, named) else Place(here.settings, Holder(False, None, False))
     found = [look(ini.settings(name)) for name in ENVIRONMENTS]
-    running = [place for place in found if place.running and _is_its(place)]
+    running = [place for place in found if place.running and _owner(ini, place) in (None, place.settings.env)]
     if not running:
         raise NotRunning("no daemon runs here: videod start ENV")
     if len(running) > 1:
@@ -64,7 +72,7 @@ def place(file: str | None, env: str | None) -> Place:
 
 def connect(settings: Settings) -> Connection:
     """A connection to the environment's Redis that is known to answer."""
-    if settings.redis == "embedded" and not os.path.exists(embedded_socket(settings)):
+    if settings.redis == "embedded" and not look(settings).running:
         raise NotRunning(f"no daemon runs here: videod start {settings.env}")
     connection = Connection(settings)
     connection.check()

@@ -18,6 +18,7 @@ from videod.errors import ConfigError, UsageError
 
 ENVIRONMENTS = ("dev", "local", "prod")
 _NAMED: Mapping[str, type] = {"preset": Preset, "storage": Storage, "source": Source}
+LEAST_MEMORY = 64 << 20
 _REFERENCE = re.compile(r"\$\{([^}]*)\}")
 
 
@@ -83,8 +84,20 @@ class Config:
 
     def _check_together(self, made: Settings) -> None:
         lists = [made.queue, made.batch_queue, made.abnormal_queue]
+        what = ""
         if len(set(lists)) < len(lists):
-            raise ConfigError(f"[{made.env}] queue, batch_queue, abnormal_queue: {self.file}: must be three names")
+            what = "queue, batch_queue, abnormal_queue: must be three names"
+        elif any(name.startswith(made.prefix) for name in lists):
+            what = f"queue, batch_queue, abnormal_queue: must not begin with {made.prefix}, which is the prefix"
+        elif made.group and not made.user:
+            what = "group: needs user beside it"
+        elif made.lease <= 0:
+            what = "lease: must be longer than 0"
+        elif 0 < made.memory_per_job < LEAST_MEMORY:
+            what = "memory_per_job: must be 64M or more, or 0"
+        if what:
+            name, _, why = what.partition(": ")
+            raise ConfigError(f"[{made.env}] {name}: {self.file}: {why}")
         if made.redis == "embedded" and len(embedded_socket(made)) > 100:
             raise ConfigError(f"[{made.env}] state_dir: {self.file}: must be shorter: a socket's path holds 107 bytes")
 

@@ -112,8 +112,8 @@ def path(text: str) -> str:
 
 
 def paths(text: str) -> tuple[str, ...]:
-    """Absolute paths, separated by commas or line ends (a path may hold blanks)."""
-    return tuple(path(part.strip()) for part in re.split(r"[,\n]+", text) if part.strip())
+    """Absolute paths, separated by commas or white space; a blank that no / follows belongs to the path."""
+    return tuple(path(part.strip()) for part in re.split(r",|\s+(?=[/~])|\n", text) if part.strip())
 
 
 def text(value: str) -> str:

@@ -13,6 +13,7 @@ from videod.jobqueue.names import Names
 JSON_FIELDS = ("error", "outputs", "warnings")
 NUMBERS = ("attempt", "crashes", "percent")
 HIDDEN = ("token",)
+BRIEF = ("kind", "state", "node", "stage", "percent", "attempt", "taken_at", "ended_at", "error")
 
 
 class Browse:
@@ -32,13 +33,15 @@ class Browse:
         return {"id": ident, **{name: _typed(name, text) for name, text in record.items() if name not in HIDDEN}}
 
     def jobs(self) -> Iterator[dict[str, Any]]:
-        """All job records, in no order."""
+        """All job records in brief, in no order."""
         cursor, begin = 0, self._names.job("")
         while True:
             cursor, keys = self._connection.call("SCAN", cursor, "MATCH", _glob(begin) + "*", "COUNT", 500)
-            for key in keys:
-                if record := self.job(_text(key)[len(begin) :]):
-                    yield record
+            records = self._connection.many([("HMGET", key, *BRIEF) for key in keys])
+            for key, values in zip(keys, records, strict=True):
+                pairs = ((name, _text(value)) for name, value in zip(BRIEF, values, strict=True) if value is not None)
+                if record := {name: _typed(name, text) for name, text in pairs}:
+                    yield {"id": _text(key)[len(begin) :], **record}
             if int(cursor) == 0:
                 return
 

@@ -103,6 +103,18 @@ class Connection:
         """One command; RedisAway where Redis does not answer or refuses."""
         return self._guarded(lambda: self._execute(*command))
 
+    def many(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
+        """Several commands in one round trip; not one transaction."""
+
+        def work() -> list[Any]:
+            pipeline = self._client.pipeline(transaction=False)
+            for command in commands:
+                pipeline.execute_command(*command)  # type: ignore[no-untyped-call, unused-ignore]
+            return list(pipeline.execute())
+
+        found: list[Any] = self._guarded(work)
+        return found
+
     def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
         """One script, atomically; one round trip unless Redis has forgotten it."""
         return self._guarded(lambda: self._evaluate(script, keys, arguments))

@@ -27,9 +27,12 @@ class Recovery:
         self._connection = connection
         self._script = Script("give_back")
 
-    def after_crash(self) -> int:
-        """At start, before anything is taken: all that the daemon before us held; how many that were."""
-        return sum(self.give_back(element, "crash") for element in self._held())
+    def at_start(self, why: str) -> int:
+        """Before anything is taken: all that the daemon before us held; how many that were.
+
+        `why`: `crash` if it was killed, `drain` if it ended while Redis was away.
+        """
+        return sum(self.give_back(element, why) for element in self._held())
 
     def orphans(self, in_flight: Callable[[], Iterable[bytes]]) -> int:
         """Give back what stands in the running list but no thread works on; how many that were.

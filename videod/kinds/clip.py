@@ -75,6 +75,7 @@ class Params:
 
 def _clip(job: Job, n: int, part: Fields, url: str, settings: Settings) -> Clip:
     start, end = _times(part)
+    part.flag("exact_sound")  # sound is always encoded anew where the frames are
     whole = start is None and end is None
     preset_name = part.text("preset", 64) or job.fields.text("preset", 64)
     if preset_name is not None and preset_name not in settings.presets:

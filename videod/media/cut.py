@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from videod.media.reading import Complaints
 from videod.media.sound import Span
 from videod.media.verify import flaw
 from videod.process import Tools
+from videod.redact import hide
 
 OnProgress = Callable[[float], None]
 
@@ -50,7 +52,9 @@ class _Work:
         if result.code and "No space left on device" in result.tail:
             raise DiskFull("no space left for the output", detail=result.tail)
         if result.code and not complaints.lines:
-            complaints.take(f"[error] ffmpeg ended with {result.code}")
+            # it said nothing of the media: the tool itself is at fault, and the source must not be blamed
+            text = f"{hide(shlex.join(command))[:1000]}\n{result.tail}"
+            raise EncodeFailed(f"ffmpeg ended with exit code {result.code}", detail=text, stage="cut")
         return result.code, complaints
 
 

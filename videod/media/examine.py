@@ -46,10 +46,10 @@ def _shown(media: Media, table: Table) -> Frames:
 
 
 def _straighten(media: Media, tools: Tools, settings: Bounds, table: Table, wrong: str) -> Source | None:
-    drop = ""
+    drop, lapses = "", list[tuple[Fraction, int]]()
     for attempt in range(2):
         if wrong == "twice":
-            drop = _overlapped(table)
+            drop = _overlapped(table, media.video.time_base, lapses)
         copied = _copied(media, tools, settings, drop, attempt)
         if copied is None:
             return None
@@ -60,7 +60,7 @@ def _straighten(media: Media, tools: Tools, settings: Bounds, table: Table, wron
         if wrong == "untimed" and media.video.delay and _in_order(again):
             return None
         if not left:
-            return Source(copied, _shown(copied, again))
+            return Source(copied, replace(_shown(copied, again), lapses=tuple(lapses)))
         media, table, wrong = copied, again, left
     return None
 
@@ -86,16 +86,18 @@ def _renamed(media: Media, copy: Media) -> Media:
     return replace(media, path=copy.path, formats=copy.formats, video=video, audio=audio)
 
 
-def _overlapped(table: Table) -> str:
+def _overlapped(table: Table, base: Fraction, lapses: list[tuple[Fraction, int]]) -> str:
     """Which packets to leave out where one recording goes on while the next has begun: an expression.
 
     The later recording begins with a key frame, so its pictures stay. Of the earlier one all go, in decoding
     order, from the first that would be shown at the same time or after it: others may lean on that one.
+    What is left out is noted in `lapses`, to be told.
     """
     rules, begin = [], 0
     for seam in seams(table)[:MOST_SEAMS]:
         first = next(n for n in range(begin, seam) if table.pts[n] >= table.pts[seam])
         rules.append(f"between(n,{first},{seam - 1})")
+        lapses.append(((min(table.pts[first:seam]) - table.pts[0]) * base, seam - first))
         begin = seam
     return "+".join(rules)
 

@@ -106,7 +106,8 @@ class Frames:
     `pts`, `keys` (1: a key frame) go together, as do `coded` and `dts` (of the packets from the first key
     frame on, hidden ones too). `hidden`: what an edit list hides. `tail`: how long the last frame stays, in
     ticks. `step`: set where the file has no usable times: then its n-th decoded frame counts as
-    pts[0] + n * step. `doubts`: what the demuxer complained about.
+    pts[0] + n * step. `doubts`: what the demuxer complained about. `lapses`: where a recording ran on while
+    the next had begun, so that its last pictures are left out: (seconds from the first frame, how many).
     """
 
     time_base: Fraction
@@ -119,6 +120,7 @@ class Frames:
     skipped: int = 0
     step: int | None = None
     doubts: tuple[str, ...] = ()
+    lapses: tuple[tuple[Fraction, int], ...] = ()
 
     def after(self, index: int) -> int:
         """When the frame at `index` gives way to the next, in ticks."""

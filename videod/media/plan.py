@@ -56,10 +56,18 @@ def _range(media: Media, frames: Frames, start: float | None, end: float | None)
         raise Damaged(f"the file is cut off: it should be longer, and its picture ends at {ends / MICRO:.3f} s")
     if start is not None and asked_micro(start) >= ends:
         raise OutOfRange(f"start is {start:g} s and the video ends at {ends / MICRO:.3f} s")
+    lapses = _lapses(frames, start or 0.0, end)
     if low >= high:
-        raise OutOfRange("no frame of the video lies between start and end")
+        raise OutOfRange("no frame of the video lies between start and end", detail="\n".join(lapses))
     short = end is not None and over
-    return low, high, (f"the video ends at {ends / MICRO:.6f} s: cut there",) if short else ()
+    return low, high, (*lapses, *((f"the video ends at {ends / MICRO:.6f} s: cut there",) if short else ()))
+
+
+def _lapses(frames: Frames, start: float, end: float | None) -> tuple[str, ...]:
+    """What is left out within the range because two recordings overlap there."""
+    inside = [(at, n) for at, n in frames.lapses if at >= start - 1 and (end is None or at < end + 1)]
+    what = "pictures of one recording are left out where the next begins before its end"
+    return tuple(f"{n} {what}, at {float(at):.3f} s" for at, n in inside)
 
 
 def _at(frames: Frames, time: int) -> int:

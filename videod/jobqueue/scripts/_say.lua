@@ -1,9 +1,20 @@
--- In front of every script. Tell an event: to the stream, and to the producer's list where there is one.
--- A reply list of another type is the producer's fault: it is reported back and the job goes on.
+-- In front of every script. Once a script has written, Redis does not take it back when a later command
+-- fails. So each script asks `wrong` about all keys that it will write, before its first write.
+local function wrong(...)
+  local pairs = { ... }
+  for i = 1, #pairs, 2 do
+    local kind = redis.call('TYPE', pairs[i])['ok']
+    if kind ~= 'none' and kind ~= pairs[i + 1] then
+      return redis.error_reply('WRONGTYPE ' .. pairs[i] .. ' is no ' .. pairs[i + 1])
+    end
+  end
+  return nil
+end
+
+-- Tell an event: to the stream, and to the producer's list where there is one. A reply list of another type
+-- is the producer's fault: it is reported back and the job goes on.
 local function say(events, most, reply, keep, id, name, json)
-  -- once a script has written it cannot take that back: a stream that somebody made a string must not stop it
-  local told = redis.pcall('XADD', events, 'MAXLEN', '=', most, '*', 'id', id, 'event', name, 'json', json)
-  if type(told) == 'table' and told['err'] then return 0 end
+  redis.call('XADD', events, 'MAXLEN', '=', most, '*', 'id', id, 'event', name, 'json', json)
   if reply == '' then return 1 end
   local kind = redis.call('TYPE', reply)['ok']
   if kind ~= 'list' and kind ~= 'none' then return 0 end

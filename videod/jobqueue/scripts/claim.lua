@@ -6,6 +6,8 @@
 --       the event `started`, whether to say it (0/1), field, value, ...
 local running, job, events, reply = KEYS[1], KEYS[2], KEYS[3], KEYS[4] or ''
 local element, envelope, token, again, id, most, keep = unpack(ARGV, 1, 7)
+local refused = wrong(running, 'list', job, 'hash', events, 'stream')
+if refused then return refused end
 local at = redis.call('LPOS', running, element)
 if not at then
   if redis.call('LPOS', running, envelope) then return { 'ours', '' } end

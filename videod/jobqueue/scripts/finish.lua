@@ -5,6 +5,8 @@
 --       progress_max, last progress ('' for none), field, value, ...
 local running, job, events, dead, reply = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[6] or ''
 local envelope, token, id, most, keep, name, event, entry = unpack(ARGV, 1, 8)
+local refused = wrong(running, 'list', job, 'hash', events, 'stream', dead, 'list', KEYS[5], 'stream')
+if refused then return refused end
 if redis.call('LREM', running, 1, envelope) == 0 then
   local record = redis.call('HMGET', job, 'state', 'token')
   if record[2] == token and record[1] == name then return 'done' end
