@@ -184,8 +184,9 @@ def test_each_field_is_told_and_no_other(settings: Settings) -> None:
     # the same of an entry of `clips`: each field that the page allows there is known there
     rows = table(PROTOCOL, "field", "## The kind clip")
     inside = {name for row in rows if row[1] == "yes" for name in ticked(row[0])}
+    good = {"cut": "exact", "preset": "html5", "upload": "/srv/clips/a", "exact_sound": True}
     for name in documented:
-        entry = {"start": 1, name: {"cut": "exact", "preset": "html5", "upload": "/srv/clips/a"}.get(name, 2)}
+        entry = {"start": 1, name: good.get(name, 2)}
         order = accepted(json.dumps({"url": many["url"], "clips": [entry]}), settings)
         assert (order.unknown == ()) == (name in inside), name
 
