@@ -130,7 +130,7 @@ WRONG = {
     "below the prefix": ("queue = videod:running:x", "queue", "must not begin with videod:"),
     "group alone": ("group = daemon", "group", "needs user"),
     "no lease": ("lease = 0", "lease", "longer than 0"),
-    "one byte": ("memory_per_job = 1", "memory_per_job", "64M"),
+    "one byte": ("memory_per_job = 1", "memory_per_job", "768M"),
     "twice": ("queue = a\nqueue = b", "queue", "already exists"),
 }  # fmt: skip
 
@@ -240,6 +240,22 @@ def test_push_wait_shows_and_exits_with_the_outcome(daemon: Daemon) -> None:
     assert "videod: dead: b: fetch_failed: " in dead.stderr
     document = json.loads(daemon.command("push", '{"id":"c","kind":"sleep"}', "--wait", "--json").stdout)
     assert document["state"] == "done"
+
+
+def test_push_wait_of_a_done_id_is_no_success(daemon: Daemon) -> None:
+    daemon.start()
+    message = '{"id":"a","kind":"sleep"}'
+    assert daemon.command("push", message, "--wait").returncode == 0
+    again = daemon.command("push", message, "--wait")
+    assert again.returncode == 1
+    assert "videod: duplicate: a: duplicate: this id is done already" in again.stderr
+
+
+def test_a_file_that_is_no_message_is_named(daemon: Daemon, tmp_path: Path) -> None:
+    daemon.start()
+    (tmp_path / "talk.mp4").write_bytes(b"video")
+    done = daemon.command("push", "talk.mp4", cwd=tmp_path)
+    assert (done.returncode, "a file, not a message: talk.mp4" in one_line(done)) == (2, True)
 
 
 def test_list_show_dead_drop(daemon: Daemon, r) -> None:

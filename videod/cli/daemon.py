@@ -14,7 +14,7 @@ from collections.abc import Callable
 from videod import boot, daemonize, note
 from videod.cli.where import config, connect, look, place
 from videod.config import Settings
-from videod.errors import AlreadyRunning, NotRunning, VideodError
+from videod.errors import AlreadyRunning, NotRunning, UsageError, VideodError
 from videod.jobqueue.browse import Browse
 from videod.logs import Logs
 from videod.pidfile import PidFile
@@ -28,11 +28,18 @@ SHOW_SECONDS = 1.0
 def start(arguments: argparse.Namespace) -> int:
     """Daemonize; returns when the daemon serves."""
     ini = config(arguments.config)
-    settings = ini.settings(arguments.env)
+    settings = ini.settings(_env(arguments))
     pid = launch(settings, ini.file)
     if arguments.json:
         print(json.dumps({"env": settings.env, "pid": pid, "node": settings.node}))
     return 0
+
+
+def _env(arguments: argparse.Namespace) -> str:
+    env: str | None = arguments.env or os.environ.get("VIDEOD_ENV")
+    if not env:
+        raise UsageError(f"which environment?: command line: videod {arguments.verb} ENV")
+    return env
 
 
 def launch(settings: Settings, file: str) -> int:
@@ -45,7 +52,7 @@ def launch(settings: Settings, file: str) -> int:
 def run(arguments: argparse.Namespace) -> int:
     """Serve in the foreground."""
     ini = config(arguments.config)
-    settings = ini.settings(arguments.env)
+    settings = ini.settings(_env(arguments))
     _refuse_second(settings)
     signals = Signals()
     signals.install()

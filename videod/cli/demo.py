@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from videod.cancel import Cancel
 from videod.cli import daemon
@@ -29,7 +30,8 @@ redis = embedded
 state_dir = {folder}/state
 pid_file = {folder}/state/demo.pid
 debug_log = {folder}/videod.log
-allow_paths = {folder}
+allow_paths = {folder}{more}
+allow_hosts = * {host}
 upload = file:{folder}/
 min_free = 100M
 """
@@ -39,7 +41,9 @@ def demo(arguments: argparse.Namespace) -> int:
     """Make a video (or take --url), start a daemon of our own, cut one clip, count its frames, stop."""
     folder = Path(arguments.dir).absolute()
     say: Say = _silent if arguments.json else _aloud
-    settings = _settings(folder)
+    if arguments.url and Path(arguments.url).is_file():
+        arguments.url = str(Path(arguments.url).resolve())
+    settings = _settings(folder, arguments.url or "")
     begin, end = _times(arguments)
     address = arguments.url or str(_video(folder, say))
     message = {"url": address, "start": begin, "end": end}
@@ -68,12 +72,15 @@ def _silent(text: str) -> None:
     """Of --json: nothing but the document goes to stdout."""
 
 
-def _settings(folder: Path) -> Settings:
+def _settings(folder: Path, url: str) -> Settings:
     if re.search(r"[\s${}]", str(folder)):
         raise UsageError(f"a folder without blanks and ${{}}: --dir: not {str(folder)!r}")
     folder.mkdir(parents=True, exist_ok=True)
     ini = folder / "videod.ini"
-    ini.write_text(INI.format(folder=folder))
+    # what is named on the command line is meant: the file's folder, the host even on this machine
+    more = f", {Path(url).parent}" if url.startswith("/") else ""
+    host = urlsplit(url).netloc.rpartition("@")[2] if "://" in url else ""
+    ini.write_text(INI.format(folder=folder, more=more, host=host))
     return config(str(ini)).settings("local")
 
 

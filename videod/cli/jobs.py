@@ -49,7 +49,9 @@ def show(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(record))
         return 0
-    for name, value in record.items():
+    first = [name for name in ("id", "state", "error", "kind", "stage", "percent") if name in record]
+    for name in [*first, *sorted(set(record) - {*first, "log"}), *(["log"] if "log" in record else [])]:
+        value = record[name]
         text = value if isinstance(value, str) else json.dumps(value, indent=2)
         lines = text.split("\n")
         print(f"{name + ':':12} {lines[0]}")

@@ -55,8 +55,8 @@ def _verb(verbs: Verbs, name: str, file: str, text: str, example: str) -> Parser
     return made
 
 
-def _word(parser: Parser, *, needed: bool = False) -> Parser:
-    parser.add_argument("env", metavar="ENV", nargs=None if needed else "?", help=ENV_HELP)
+def _word(parser: Parser) -> Parser:
+    parser.add_argument("env", metavar="ENV", nargs="?", help=ENV_HELP)
     return parser
 
 
@@ -74,12 +74,10 @@ def _daemon(verbs: Verbs) -> None:
     _json(
         _word(
             _verb(verbs, "start", "daemon", "start the daemon and return when it serves", "videod start prod"),
-            needed=True,
         )
     )
     _word(
         _verb(verbs, "run", "daemon", "serve in the foreground, for systemd and supervisors", "videod run prod"),
-        needed=True,
     )
     stop = _json(_word(_verb(verbs, "stop", "daemon", "stop: finish what runs, then exit", "videod stop prod --now")))
     restart = _json(_word(_verb(verbs, "restart", "daemon", "stop and start", "videod restart prod")))

@@ -11,9 +11,10 @@ from pathlib import Path
 from videod.cli.wait import Watch, report
 from videod.cli.where import connect, place
 from videod.config import Settings
-from videod.errors import UsageError
+from videod.errors import BadMessage, UsageError
 from videod.intake import Rejected, read
 from videod.jobqueue import Connection
+from videod.jobqueue.browse import Browse
 from videod.jobqueue.producer import push as put
 from videod.message import read_message
 
@@ -43,6 +44,8 @@ def _message(given: str) -> bytes:
     # a message in a file; what does not look like one is itself the video, by its path
     if named and (found := Path(given).read_bytes()[:MOST]).lstrip()[:1] in (b"{", b'"'):
         return found
+    if named and not given.startswith("/"):
+        raise UsageError(f"a file, not a message: {given}: give the full path of a video")
     return given.encode("utf-8", "surrogateescape")
 
 
@@ -50,7 +53,10 @@ def prepared(raw: bytes, settings: Settings) -> bytes:
     """The message with an id, after a check of every field; UsageError names what is wrong."""
     order = read(raw, None, settings)
     if isinstance(order, Rejected):
-        raise UsageError(f"{order.error}: message: mend it, see docs/protocol.md")
+        bad = order.error.code == BadMessage.code
+        raise UsageError(
+            f"{order.error}: " + ("message: mend it, see docs/protocol.md" if bad else "see videod.ini(5)")
+        )
     if order.unknown:
         raise UsageError(f"unknown field {order.unknown[0]}: message: see docs/protocol.md")
     values = read_message(raw)
@@ -64,5 +70,8 @@ def queue(connection: Connection, settings: Settings, raw: bytes) -> str:
     order = read(raw, None, settings)
     if isinstance(order, Rejected):
         raise UsageError(f"{order.error}: message: mend it")
-    put(connection, settings, raw, node=order.job.node, batch=order.job.id.startswith("batch:"))
+    node = order.job.node
+    if node and node not in Browse(settings, connection).nodes():
+        print(f"videod: node {node} has never served here: the message waits for it", file=sys.stderr)
+    put(connection, settings, raw, node=node, batch=order.job.id.startswith("batch:"))
     return order.job.id

@@ -9,6 +9,7 @@ from typing import Any
 from videod.cli.where import Place, connect, place
 from videod.errors import VideodError
 from videod.jobqueue.browse import Browse
+from videod.jobqueue.connection import address
 from videod.redact import hide
 
 RUNNING, DEAD, STOPPED, UNKNOWN = 0, 1, 3, 4
@@ -21,6 +22,7 @@ def status(arguments: argparse.Namespace) -> int:
     document: dict[str, Any] = {"env": here.settings.env, "state": word, "node": here.settings.node, "pid": None}
     if here.holder and here.holder.held:
         document["pid"] = here.holder.pid
+    document["redis"] = hide(address(here.settings))
     document |= _from_redis(here)
     if arguments.json:
         print(json.dumps(document))
@@ -47,7 +49,7 @@ def _from_redis(here: Place) -> dict[str, Any]:
         facts = {"slots": node.get("slots", settings.max_worker), "since": node.get("since")}
         return {**facts, "jobs": [_brief(job) for job in jobs.running()], "queues": jobs.lengths()}
     except VideodError as error:
-        return {"redis": hide(str(error))}
+        return {"problem": hide(str(error))}
 
 
 def _brief(job: dict[str, Any]) -> dict[str, Any]:
@@ -62,9 +64,10 @@ def _show(document: dict[str, Any], here: Place) -> None:
     print(f"{document['env']}: {document['state']}{pid}, node {document['node']}{since}")
     if document["state"] == "dead":
         print(f"  its pidfile is left: {here.settings.pid_file}; the next start takes up what it ran")
-    if "redis" in document:
-        print(f"  {document['redis']}")
+    if "problem" in document:
+        print(f"  {document['problem']}")
         return
+    print(f"  redis: {document['redis']}")
     if "slots" in document:
         print(f"  slots: {len(document['jobs'])} of {document['slots']} busy")
     for job in document.get("jobs", []):

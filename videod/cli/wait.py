@@ -82,11 +82,15 @@ class Watch:
         assert isinstance(order, Order)
         self._jobs, self._settings, self._id = Browse(settings, connection), settings, order.job.id
         before = self._jobs.job(self._id) or {}
-        runs_anew = before.get("state") != "done" or order.job.again
+        self._repeats = before.get("state") == "done" and not order.job.again
+        runs_anew = not self._repeats
         self._before = before.get("taken_at") if before.get("state") in FINAL and runs_anew else None
 
     def to_the_end(self, *, quiet: bool) -> dict[str, Any]:
-        """The record when the job has ended."""
+        """The record when the job has ended; of a message that is dropped one with the state `duplicate`."""
+        if self._repeats:
+            said = 'this id is done already, and the message is dropped: "again": true runs it once more'
+            return {"id": self._id, "state": "duplicate", "error": {"code": "duplicate", "message": said}}
         show: AbstractContextManager[Any] = nullcontext() if quiet else Bar() if sys.stderr.isatty() else Lines()
         with show as shown:
             while True:

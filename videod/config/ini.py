@@ -18,7 +18,7 @@ from videod.errors import ConfigError, UsageError
 
 ENVIRONMENTS = ("dev", "local", "prod")
 _NAMED: Mapping[str, type] = {"preset": Preset, "storage": Storage, "source": Source}
-LEAST_MEMORY = 64 << 20
+LEAST_MEMORY = 768 << 20  # ffprobe alone maps more than a quarter of a GiB
 _REFERENCE = re.compile(r"\$\{([^}]*)\}")
 
 
@@ -94,7 +94,7 @@ class Config:
         elif made.lease <= 0:
             what = "lease: must be longer than 0"
         elif 0 < made.memory_per_job < LEAST_MEMORY:
-            what = "memory_per_job: must be 64M or more, or 0"
+            what = "memory_per_job: must be 768M or more, or 0"
         if what:
             name, _, why = what.partition(": ")
             raise ConfigError(f"[{made.env}] {name}: {self.file}: {why}")

@@ -119,16 +119,20 @@ class Settings:
     # work
     max_worker: int = option("4", v.whole(1, 256), "slots: jobs at once", live=True)
     max_encode: int = option(
-        "0", v.whole(0, 256), "of these how many may encode at once; 0: as many as cores", live=True
+        "0", v.whole(0, 256), "of these how many may encode at once; 0: as many as cores (not in effect yet)", live=True
     )
     timeout: float = option("1h", v.duration, "for one attempt of a job that names none", live=True)
     max_timeout: float = option("24h", v.duration, "the longest timeout that a message may ask for", live=True)
     stall_timeout: float = option(
         "2m", v.duration, "a tool or transfer that moves nothing for so long is ended", live=True
     )
-    max_attempts: int = option("5", v.whole(1, 100), "tries of a job whose failure may pass", live=True)
-    max_crashes: int = option("3", v.whole(1, 100), "times that a job may take its daemon down")
-    retry_delay: float = option("10", v.duration, "seconds before the second try; doubled for each further one")
+    max_attempts: int = option(
+        "5", v.whole(1, 100), "tries of a job whose failure may pass (not in effect yet)", live=True
+    )
+    max_crashes: int = option("3", v.whole(1, 100), "times that a job may take its daemon down (not in effect yet)")
+    retry_delay: float = option(
+        "10", v.duration, "seconds before the second try; doubled for each further one (not in effect yet)"
+    )
     drain_timeout: float = option(
         "0", v.duration, "how long stop waits for running jobs; 0: as long as they take", live=True
     )
@@ -174,14 +178,16 @@ class Settings:
     )
     deny_hosts: tuple[str, ...] = option("", v.hosts, "hosts that may not be reached; wins over allow_hosts", live=True)
     proxy: str = option("", v.proxy_url, "an HTTP proxy for all fetches, as http://host:port")
-    fetch_connections: int = option("4", v.whole(1, 64), "ranges of one source fetched at once")
-    connections: int = option("100", v.whole(1, 10000), "connections of all downloads together")
-    connections_per_task: int = option("20", v.whole(1, 1000), "connections of one download")
-    connections_per_host: int = option("6", v.whole(1, 1000), "connections to one host")
-    cache_bytes: int = option("0", v.size, "cache of fetched parts; 0: none")
-    recorder_jobs: int = option("1", v.whole(1, 100), "jobs at one recorder at once")
+    fetch_connections: int = option("4", v.whole(1, 64), "ranges of one source fetched at once (not in effect yet)")
+    connections: int = option("100", v.whole(1, 10000), "connections of all downloads together (not in effect yet)")
+    connections_per_task: int = option("20", v.whole(1, 1000), "connections of one download (not in effect yet)")
+    connections_per_host: int = option("6", v.whole(1, 1000), "connections to one host (not in effect yet)")
+    cache_bytes: int = option("0", v.size, "cache of fetched parts; 0: none (not in effect yet)")
+    recorder_jobs: int = option("1", v.whole(1, 100), "jobs at one recorder at once (not in effect yet)")
     # secrets, rights
-    callback_secret: str = option("", v.text, "key that callbacks are signed with; take it from ${file:PATH}")
+    callback_secret: str = option(
+        "", v.text, "key that callbacks are signed with; take it from ${file:PATH} (not in effect yet)"
+    )
     secrets_file: str = option("", v.path, "a second ini with secrets, mode 0600")
     user: str = option("", v.word, "run as this user when started by root")
     group: str = option("", v.word, "and this group; empty: the user's")
