@@ -59,7 +59,7 @@ def until(look, seconds: float = 120) -> None:
     while not look():
         if time.monotonic() > deadline:
             sys.exit("timed out")
-        time.sleep(0.002)
+        time.sleep(0.02)  # a watcher that takes CPU itself would spoil the figures
 
 
 def daemon_done(r: redis.Redis) -> int:

@@ -38,7 +38,7 @@ class Outcome:
 
 def folder_of(settings: Settings) -> Path:
     """Where the scratch folders of this node's jobs are."""
-    return Path(settings.work_dir) / settings.node
+    return Path(settings.work_dir, settings.node)
 
 
 def attempt(
@@ -82,7 +82,7 @@ class Scratch:
     """The scratch folder of an attempt: made when first needed, gone at its end."""
 
     def __init__(self, ident: str, settings: Settings) -> None:
-        self.path = folder_of(settings) / ident
+        self.path = Path(settings.work_dir, settings.node, ident)
         self._made = False
 
     def make(self) -> None:

@@ -21,7 +21,6 @@ from videod.process import Guardian, Server, find
 from videod.transfer import upload
 
 TOOLS = ("wget", "ffmpeg", "ffprobe", "setpriv", "prlimit", "nice")
-BLOCK_SECONDS = 1.0
 LOADING_SECONDS = 60.0
 
 
@@ -34,7 +33,6 @@ class Rooms:
     server: Server | None
     health: Health
     shared: Connection
-    blocking: Connection
     queue: JobQueue
     recovery: Recovery
     node: Node
@@ -43,7 +41,6 @@ class Rooms:
         """Leave Redis, then end our own redis-server, then the guardian, which looks a last time."""
         with contextlib.suppress(RedisAway):
             self.node.leave()
-        self.blocking.close()
         self.shared.close()
         if self.server:
             self.server.stop()
@@ -131,8 +128,7 @@ def _connect(
         log.warning("took up %d messages that an earlier daemon had left", found)
     for scratch in folder_of(settings).iterdir():
         shutil.rmtree(scratch, ignore_errors=True)
-    blocking = Connection(settings, health, blocking=BLOCK_SECONDS)
-    return Rooms(lock, guardian, server, health, shared, blocking, JobQueue(settings, shared, blocking), recovery, node)
+    return Rooms(lock, guardian, server, health, shared, JobQueue(settings, shared), recovery, node)
 
 
 def _wait_for(connection: Connection, server: Server | None) -> None:

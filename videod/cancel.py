@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-import threading
+import queue
 
 from videod.errors import Cancelled
 
 
 class Cancel:
-    """Set once, by the pool; read by the job's thread and the tools it runs."""
+    """Set once, by whoever ends the job; read by the job's thread and the tools it runs."""
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        self._over = False
+        # a threading.Event would do, at twenty times the cost: every job makes one
+        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     def set(self) -> None:
         """Ask for the end."""
-        self._event.set()
+        self._over = True
+        self._wake.put(None)
 
     def is_set(self) -> bool:
         """Whether the end was asked for."""
-        return self._event.is_set()
+        return self._over
 
     def check(self) -> None:
         """Raise Cancelled once the end was asked for."""
-        if self._event.is_set():
+        if self._over:
             raise Cancelled
 
     def wait(self, seconds: float) -> None:
         """Sleep for so long, but raise Cancelled as soon as the end is asked for."""
-        self._event.wait(seconds)
+        self.check()
+        try:
+            self._wake.get(timeout=seconds)
+        except queue.Empty:
+            return
+        self._wake.put(None)
         self.check()

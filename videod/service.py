@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from videod.boot import BLOCK_SECONDS, Rooms
+from videod.boot import Rooms
 from videod.config.settings import Settings
 from videod.errors import RedisAway, VideodError
 from videod.heartbeat import Heartbeat
@@ -76,7 +76,7 @@ class Service:
         self._systemd.ready(self._status())
         while self._phase is Phase.RUNNING:
             self._systemd.watchdog()
-            self._systemd.status(self._status())
+            self._systemd.status(self._status)
             self._handle_signals()
             if self._phase is Phase.RUNNING:
                 self._step()
@@ -93,7 +93,7 @@ class Service:
         try:
             if rooms.health.losses != self._losses or time.monotonic() > self._counted + self.settings.lease / 3:
                 self._count()
-            taken = rooms.queue.take(BLOCK_SECONDS)
+            taken = rooms.queue.take()
         except RedisAway:
             self._signals.wait(AWAY_SECONDS)
             return

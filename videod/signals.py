@@ -47,10 +47,7 @@ class Signals:
 
     def pending(self) -> Iterator[int]:
         """The signals that came, in order."""
-        while True:
-            try:
-                self._waiting.append(self._pending.get_nowait())
-            except queue.Empty:
-                break
+        while not self._pending.empty():
+            self._waiting.append(self._pending.get_nowait())
         numbers, self._waiting = self._waiting, []
         return (number for number in numbers if number != WAKE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+from collections.abc import Callable
 
 
 class Systemd:
@@ -31,9 +32,9 @@ class Systemd:
         """We drain and need `extend` more seconds; to be said again before they are over."""
         self._send(f"STOPPING=1\nSTATUS={status}\nEXTEND_TIMEOUT_USEC={int(extend * 1e6)}")
 
-    def status(self, text: str) -> None:
-        """One line for `systemctl status`, sent when it changed."""
-        if text != self._status:
+    def status(self, read: Callable[[], str]) -> None:
+        """One line for `systemctl status`, sent when it changed; not even asked for where nobody listens."""
+        if self._address and (text := read()) != self._status:
             self._status = text
             self._send(f"STATUS={text}")
 

@@ -89,7 +89,6 @@ def _server(settings: Settings, signals: Signals, file: str, *, foreground: bool
             code = Service(settings, rooms, signals, logs, systemd, load_again).run(ready)
         finally:
             rooms.close()
-            logs.close()
         note.write(settings, code)
         return code
 

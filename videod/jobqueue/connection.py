@@ -24,6 +24,7 @@ from videod.errors import RedisAway, RedisRefused
 from videod.redact import hide
 
 ANSWER_SECONDS = 10.0
+BLOCK_SECONDS = 1.0
 CONNECT_SECONDS = 5.0
 OLDEST = (6, 2)
 MOST_REFUSALS = 100
@@ -80,24 +81,28 @@ class Script:
 
 
 class Connection:
-    """A client of one Redis. Thread-safe, but for `blocking` connections, which belong to one thread."""
+    """One Redis, for any number of threads: each has a socket of its own, kept as long as the thread.
 
-    def __init__(self, settings: Settings, health: Health | None = None, *, blocking: float = 0.0) -> None:
+    Commands go over the library's plain connections. Its client would add half of their cost again, and hidden
+    retries. A thread may therefore block in Redis (up to BLOCK_SECONDS) without standing in another's way.
+    """
+
+    def __init__(self, settings: Settings, health: Health | None = None) -> None:
         url = address(settings)
         self._shown = hide(url)
         self._health = health
-        self._seen = health.losses if health else 0
-        self._client = redis.Redis.from_url(
+        self._pool = redis.ConnectionPool.from_url(
             url,
             # a blocking read must not end before Redis answers it, or the answer's message is lost on the way
-            socket_timeout=ANSWER_SECONDS + blocking,
+            socket_timeout=ANSWER_SECONDS + BLOCK_SECONDS,
             socket_connect_timeout=CONNECT_SECONDS,
             retry=Retry(NoBackoff(), 0),
             health_check_interval=0,
-            single_connection_client=blocking > 0,
             client_name="videod",
             protocol=2,
         )
+        self._own = threading.local()
+        self._open: list[Any] = []
 
     def call(self, *command: Any) -> Any:
         """One command; RedisAway where Redis does not answer or refuses."""
@@ -107,10 +112,13 @@ class Connection:
         """Several commands in one round trip; not one transaction."""
 
         def work() -> list[Any]:
-            pipeline = self._client.pipeline(transaction=False)
-            for command in commands:
-                pipeline.execute_command(*command)  # type: ignore[no-untyped-call, unused-ignore]
-            return list(pipeline.execute())
+            socket = self._socket()
+            socket.send_packed_command(socket.pack_commands(commands))
+            answers = [_answer(socket) for _ in commands]  # all, before one is raised: the socket is used again
+            for answer in answers:
+                if isinstance(answer, redis.exceptions.ResponseError):
+                    raise answer
+            return answers
 
         found: list[Any] = self._guarded(work)
         return found
@@ -120,7 +128,9 @@ class Connection:
         return self._guarded(lambda: self._evaluate(script, keys, arguments))
 
     def _execute(self, *command: Any) -> Any:
-        return self._client.execute_command(*command)  # type: ignore[no-untyped-call, unused-ignore]
+        socket = self._socket()
+        socket.send_packed_command(socket.pack_command(*command))
+        return socket.read_response()
 
     def _evaluate(self, script: Script, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
         try:
@@ -128,19 +138,24 @@ class Connection:
                 return self._execute("EVALSHA", script.sha, len(keys), *keys, *arguments)
         except redis.exceptions.NoScriptError:
             pass
-        script.sha = _text(self._execute("SCRIPT", "LOAD", script.text))
+        script.sha = self._execute("SCRIPT", "LOAD", script.text)
         return self._execute("EVALSHA", script.sha, len(keys), *keys, *arguments)
 
-    def _drop_stale(self) -> None:
-        """Sockets from before a loss that others noticed would fail once more, as if Redis went away again."""
-        if self._health and self._seen != self._health.losses:
-            self._seen = self._health.losses
-            self._client.connection_pool.disconnect(inuse_connections=False)
-            if self._client.connection:
-                self._client.connection.disconnect()  # type: ignore[no-untyped-call, unused-ignore]
+    def _socket(self) -> Any:
+        """This thread's, closed first if others noticed a loss meanwhile: it would look like another loss."""
+        losses = self._health.losses if self._health else 0
+        try:
+            socket, seen = self._own.socket, self._own.seen
+        except AttributeError:
+            socket, seen = self._pool.make_connection(), losses  # type: ignore[no-untyped-call, unused-ignore]
+            self._open.append(socket)
+            self._own.socket, self._own.seen = socket, seen
+        if seen != losses:
+            self._own.seen = losses
+            socket.disconnect()
+        return socket
 
     def _guarded(self, work: Callable[[], Any]) -> Any:
-        self._drop_stale()
         try:
             answer = work()
         except redis.exceptions.RedisError as error:
@@ -160,19 +175,21 @@ class Connection:
     def check(self) -> str:
         """Redis' version; RedisAway where it does not answer or is older than 6.2."""
         try:
-            self._client.ping()  # refused while Redis loads its data; INFO is not
-            info = self._client.info("server")
+            self._execute("PING")  # refused while Redis loads its data; INFO is not
+            info = self._execute("INFO", "server").decode()
         except redis.exceptions.RedisError as error:
             why = hide(" ".join(str(error).split()))[:200]
             raise RedisAway(f"Redis does not answer: {self._shown}: {why}: start it or mend 'redis'") from None
-        version = str(info.get("redis_version", "0"))
+        lines = (line.split(":", 1) for line in info.splitlines() if ":" in line)
+        version: str = dict(lines).get("redis_version", "0")
         if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
             raise RedisAway(f"Redis is {version}: {self._shown}: videod needs 6.2 or newer")
         return version
 
     def close(self) -> None:
         """Close all sockets."""
-        self._client.close()
+        for socket in self._open:
+            socket.disconnect()
 
 
 def address(settings: Settings) -> str:
@@ -183,13 +200,16 @@ def address(settings: Settings) -> str:
     return settings.redis if parts.query or parts.path.strip("/") else settings.redis.rstrip("/") + "/0"
 
 
+def _answer(socket: Any) -> Any:
+    try:
+        return socket.read_response()
+    except redis.exceptions.ResponseError as error:
+        return error
+
+
 def _refused(error: redis.exceptions.RedisError) -> bool:
     """Whether trying again is in vain: an error that Redis answered and that does not pass by itself."""
     if not isinstance(error, redis.exceptions.ResponseError):
         return False
     text = str(error)
     return any(word in text for word in ("WRONGTYPE", "NOPERM", "CROSSSLOT", "permission", "same slot"))
-
-
-def _text(value: bytes | str) -> str:
-    return value.decode() if isinstance(value, bytes) else value

@@ -14,7 +14,7 @@ from typing import Any
 
 from videod.config.settings import Settings
 from videod.events import Teller, stamp
-from videod.jobqueue.connection import Connection, Script
+from videod.jobqueue.connection import BLOCK_SECONDS, Connection, Script
 from videod.jobqueue.names import Names
 from videod.message import Envelope, raw_as_json
 
@@ -47,10 +47,9 @@ class Claim:
 class JobQueue:
     """The lists and records of this node. Thread-safe but for `take`, which the main thread alone calls."""
 
-    def __init__(self, settings: Settings, shared: Connection, blocking: Connection) -> None:
+    def __init__(self, settings: Settings, shared: Connection) -> None:
         self.names = Names.of(settings)
         self.shared = shared
-        self._blocking = blocking
         self._events_max, self._progress_max = settings.events_max, settings.progress_max
         self._keep_ms = round(settings.keep_jobs * 1000)
         self._take, self._claim, self._finish = Script("take"), Script("claim"), Script("finish")
@@ -65,17 +64,17 @@ class JobQueue:
             turn = next(turns)
             yield (abnormal, *turn) if n % ABNORMAL_EVERY == 0 else (*turn, abnormal)
 
-    def take(self, wait: float) -> Taken | None:
-        """One message, moved to the running list; waits for one in `queue` up to `wait` seconds.
+    def take(self) -> Taken | None:
+        """One message, moved to the running list; waits for one in `queue` up to BLOCK_SECONDS.
 
         Call it only with a free slot in hand. RedisAway may hide a move whose answer was lost: see
         `Recovery.orphans`.
         """
         running = self.names.running()
-        found = self._blocking.run(self._take, (running, *next(self._order)), ())
+        found = self.shared.run(self._take, (running, *next(self._order)), ())
         if found:
             return Taken(found[1], found[0].decode())
-        element = self._blocking.call("BLMOVE", self.names.queue, running, "RIGHT", "LEFT", wait)
+        element = self.shared.call("BLMOVE", self.names.queue, running, "RIGHT", "LEFT", BLOCK_SECONDS)
         return None if element is None else Taken(element, self.names.queue)
 
     def claim(
