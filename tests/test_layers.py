@@ -16,8 +16,8 @@ FILES = sorted(SOURCE.rglob("*.py"))
 LAYERS = [
     {"__init__", "errors", "redact", "config", "fields", "message", "job", "events", "cancel", "progress"},
     {"guardian", "pipes", "process", "logs", "jobqueue", "media", "transfer", "embedded"},
-    {"context", "kinds", "intake", "attempt", "pool", "worker"},
-    {"signals", "systemd", "reload", "heartbeat", "boot", "service"},
+    {"context", "kinds", "intake", "attempt", "fitness", "pool", "worker"},
+    {"signals", "systemd", "reload", "heartbeat", "postman", "rounds", "boot", "service"},
     {"pidfile", "note", "daemonize", "cli", "__main__"},
 ]
 # a kind and the rooms below it see no Redis, signal, thread

@@ -97,7 +97,7 @@ def test_a_lost_answer_of_a_move_gives_the_message_back(own: Daemon, own_redis: 
         assert relay.cuts == 5
         assert own.stop() == 0
     accounted(own_redis.client(), [f"lost-{n}" for n in range(5)])
-    assert "whose move was not answered" in own.log
+    assert "that no thread works on" in own.log
     own.write(redis=own_redis.url)
 
 

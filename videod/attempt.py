@@ -6,34 +6,70 @@ The class of an error decides the outcome (errors.py). No Redis here: what is to
 from __future__ import annotations
 
 import errno
+import random
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from videod.cancel import Cancel
 from videod.config.settings import Settings
 from videod.context import Context
-from videod.errors import Cancelled, DiskFull, EncodeFailed, Failure, Internal, ToolMissing, VideodError, as_event
+from videod.errors import (
+    Cancelled,
+    DiskFull,
+    EncodeFailed,
+    Failure,
+    Internal,
+    Temporary,
+    ToolMissing,
+    Unfit,
+    VideodError,
+    as_event,
+)
 from videod.events import Output
 from videod.intake import Order
+from videod.job import Job
 from videod.logs import JobLog
 from videod.process import Guardian, Limits, Tools
 from videod.progress import Progress, Tell
 from videod.redact import hide
 
+LONGEST_DELAY = 3600.0
+MOST_TRIES = 100
+UNFIT = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOENT, errno.EMFILE, errno.ENFILE)
+
 
 @dataclass(frozen=True)
 class Outcome:
-    """How the attempt ended: `state` is the final event, `more` its fields, `seconds` how long it took."""
+    """How the attempt ended: `state` is the event, `more` its fields, `seconds` how long it took.
+
+    `failure` is why, `delay` (seconds) when to try again.
+    """
 
     state: str
     more: dict[str, Any]
     seconds: float
     stage: str = ""
     outputs: tuple[Output, ...] = field(default=())
+    failure: Failure | None = None
+    delay: float = 0.0
+
+
+def again(outcome: Outcome, job: Job, number: int, settings: Settings) -> Outcome:
+    """The outcome of attempt `number`: a retry where the class of its failure and the message allow one more."""
+    failure = outcome.failure
+    if not isinstance(failure, Temporary) or number >= min(job.max_attempts, failure.tries or MOST_TRIES):
+        return outcome
+    return replace(outcome, state="retry", delay=delay_after(number, settings.retry_delay))
+
+
+def delay_after(number: int, first: float) -> float:
+    """Seconds until the next attempt: doubled with each, at most an hour, ± 25 % so that many do not come at once."""
+    spread = random.uniform(0.75, 1.25)  # noqa: S311
+    return min(first * 2.0 ** min(number - 1, 30), LONGEST_DELAY) * spread
 
 
 def folder_of(settings: Settings) -> Path:
@@ -49,23 +85,25 @@ def attempt(
     log: JobLog,
     tell: Tell,
     tell_output: Callable[[Output], None],
+    fence: Callable[[], None],
 ) -> Outcome:
-    """Do what the order says. Raises only Cancelled (the message was given back) and RedisAway of the tells."""
+    """Do what the order says. Raises only Cancelled (see Cancel), and RedisAway of the tells."""
     started, spent = time.monotonic(), time.thread_time()
     scratch = Scratch(order.job.id, settings)
     progress, outputs = Progress(tell), list[Output]()
     try:
         tools = _tools(order, settings, guardian, cancel, log, scratch)
-        ctx = Context(order.job, settings, tools, log, progress, tell_output, outputs=outputs)
+        ctx = Context(order.job, settings, tools, log, progress, tell_output, fence, outputs=outputs)
         order.kind.run(order.params, ctx)
     except Cancelled:
         raise
-    except Exception as error:
-        failure = failure_of(error, progress.stage)
-        log.error(f"{failure.code}: {failure}", trace=isinstance(failure, Internal))
+    except Exception as raised:
+        failure = failure_of(raised, progress.stage)
+        log.error(f"{failure.code}: {failure}", trace=type(failure) is Internal)
         if failure.detail:
             log.error(failure.detail)
-        return Outcome("dead", {"error": as_event(failure)}, time.monotonic() - started, progress.stage, tuple(outputs))
+        error = {"error": as_event(failure)}
+        return Outcome("dead", error, time.monotonic() - started, progress.stage, tuple(outputs), failure)
     finally:
         scratch.clear()
     seconds = round(time.monotonic() - started, 3)
@@ -123,7 +161,9 @@ def failure_of(error: Exception, stage: str) -> Failure:
     elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         error = DiskFull(f"no space left: {error.filename or 'work_dir'}: make room")
     elif isinstance(error, ToolMissing):
-        error = Internal(str(error))
+        error = Unfit(str(error))
+    elif isinstance(error, OSError) and error.errno in UNFIT and error.filename:
+        error = Unfit(hide(f"{error.strerror}: {error.filename}: see to it that videod may write there"))
     if not isinstance(error, Failure):
         shown = str(error) if isinstance(error, VideodError) else f"{type(error).__name__}: {error}"
         error = Internal(hide(shown))

@@ -16,7 +16,10 @@ from videod.config.settings import Settings
 from videod.errors import AlreadyRunning, ConfigError, Permanent, RedisAway
 from videod.jobqueue import Connection, Health, JobQueue
 from videod.jobqueue.nodes import Node
+from videod.jobqueue.outbox import Outbox
 from videod.jobqueue.recovery import Recovery
+from videod.jobqueue.steer import Steer
+from videod.jobqueue.takeover import TakeOver
 from videod.process import Guardian, Server, find
 from videod.transfer import upload
 
@@ -36,6 +39,9 @@ class Rooms:
     queue: JobQueue
     recovery: Recovery
     node: Node
+    takeover: TakeOver
+    steer: Steer
+    outbox: Outbox
 
     def close(self) -> None:
         """Leave Redis, then end our own redis-server, then the guardian, which looks a last time."""
@@ -128,7 +134,11 @@ def _connect(
         log.warning("took up %d messages that an earlier daemon had left", found)
     for scratch in folder_of(settings).iterdir():
         shutil.rmtree(scratch, ignore_errors=True)
-    return Rooms(lock, guardian, server, health, shared, JobQueue(settings, shared), recovery, node)
+    steer = Steer(settings, shared)
+    steer.well_again(settings.node)
+    queue, outbox = JobQueue(settings, shared), Outbox(settings, shared)
+    takeover = TakeOver(settings, node, recovery, log)
+    return Rooms(lock, guardian, server, health, shared, queue, recovery, node, takeover, steer, outbox)
 
 
 def _wait_for(connection: Connection, server: Server | None) -> None:

@@ -8,15 +8,20 @@ from videod.errors import Cancelled
 
 
 class Cancel:
-    """Set once, by whoever ends the job; read by the job's thread and the tools it runs."""
+    """Set once, by whoever ends the job; read by the job's thread and the tools it runs.
+
+    `wanted` tells that a user asked for the end. Else the message is no longer ours, or was given back.
+    """
 
     def __init__(self) -> None:
         self._over = False
+        self.wanted = False
         # a threading.Event would do, at twenty times the cost: every job makes one
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
 
-    def set(self) -> None:
+    def set(self, *, wanted: bool = False) -> None:
         """Ask for the end."""
+        self.wanted = self.wanted or wanted
         self._over = True
         self._wake.put(None)
 

@@ -16,7 +16,11 @@ from videod.progress import Progress
 
 @dataclass
 class Context:
-    """One attempt of one job; used by its thread alone. `fetched_bytes` adds up bodies, tries included."""
+    """One attempt of one job; used by its thread alone. `fetched_bytes` adds up bodies, tries included.
+
+    `fence` is called before anything leaves this machine: it raises Cancelled when the message is no longer
+    ours, since another node runs the job by now.
+    """
 
     job: Job
     settings: Settings
@@ -24,6 +28,7 @@ class Context:
     log: JobLog
     progress: Progress
     tell_output: Callable[[Output], None]
+    fence: Callable[[], None] = lambda: None
     fetched_bytes: int = 0
     outputs: list[Output] = field(default_factory=list)
 

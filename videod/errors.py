@@ -71,7 +71,13 @@ class Permanent(Failure):
 
 
 class Temporary(Failure):
-    """The same job may succeed later."""
+    """The same job may succeed later. `tries` bounds its attempts, 0 where only the message does."""
+
+    tries = 0
+
+
+class Machine:
+    """Mixed into failures that are this machine's fault: the next job would fail here, too."""
 
 
 class BadMessage(Permanent):
@@ -168,8 +174,14 @@ class UploadFailed(Temporary):
     code = "upload_failed"
 
 
-class DiskFull(Temporary):
+class DiskFull(Temporary, Machine):
     """No space left for scratch or result."""
+
+    code = "disk_full"
+
+
+class NoRoom(Temporary):
+    """This job is larger than the disk has room for; others may well fit."""
 
     code = "disk_full"
 
@@ -190,12 +202,17 @@ class ToolCrashed(Temporary):
     """A tool was killed by a signal that is not ours."""
 
     code = "tool_crashed"
+    tries = 3
 
 
 class Internal(Temporary):
     """A fault of videod itself."""
 
     code = "internal"
+
+
+class Unfit(Internal, Machine):
+    """This machine cannot run a job: a tool is gone, the scratch folder cannot be written."""
 
 
 def as_event(failure: Failure) -> dict[str, object]:

@@ -26,6 +26,7 @@ class Head:
     kind: str = "clip"
     reply_to: str | None = None
     meta: Any = None
+    callback: str | None = None
     error: BadMessage | None = None
 
 
@@ -48,11 +49,12 @@ class Job:
 
 
 def head(values: dict[str, Any], settings: Settings) -> Head:
-    """Read id, kind, reply_to and meta, each by itself."""
+    """Read id, kind, reply_to, meta and callback, each by itself."""
     fields = Fields(values)
     found: dict[str, Any] = {}
     error: BadMessage | None = None
-    for name, read in (("id", _id), ("kind", _kind), ("reply_to", _reply_to), ("meta", _meta)):
+    readers = {"id": _id, "kind": _kind, "reply_to": _reply_to, "meta": _meta, "callback": _callback}
+    for name, read in readers.items():
         try:
             found[name] = read(fields, settings)
         except BadMessage as wrong:
@@ -77,7 +79,7 @@ def read_job(values: dict[str, Any], ident: str, settings: Settings) -> Job:
         again=fields.flag("again"),
         node=_node(fields),
         reply_to=_reply_to(fields, settings),
-        callback=_callback(fields),
+        callback=_callback(fields, settings),
         meta=_meta(fields, settings),
         timeout=timeout or settings.timeout,
         max_attempts=fields.whole("max_attempts", 1, 100) or settings.max_attempts,
@@ -137,7 +139,7 @@ def _node(fields: Fields) -> str | None:
     return name
 
 
-def _callback(fields: Fields) -> str | None:
+def _callback(fields: Fields, _: Settings) -> str | None:
     address = fields.text("callback")
     if address is None:
         return None

@@ -11,6 +11,7 @@ import binascii
 import json
 import math
 import re
+import secrets
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -43,9 +44,20 @@ class Envelope:
         made = json.dumps({**head, "origin": self.origin, **raw_as_json(self.raw)}, separators=(",", ":"))
         return made.encode()
 
+    @staticmethod
+    def raw_of(values: dict[str, Any]) -> bytes:
+        """The inverse of `raw_as_json`; raises what its values make wrong."""
+        text, coded = values.get("raw"), values.get("raw_base64")
+        return text.encode() if isinstance(text, str) else base64.b64decode(coded or "", validate=True)
+
     def crashed(self) -> Envelope:
         """The same after its daemon died."""
         return replace(self, crashes=self.crashes + 1)
+
+
+def fresh(ident: str, raw: bytes, origin: str) -> Envelope:
+    """An envelope with a token of its own."""
+    return Envelope(ident, secrets.token_hex(16), 1, 0, origin, raw)
 
 
 def raw_as_json(raw: bytes) -> dict[str, str]:
@@ -64,8 +76,7 @@ def read_envelope(element: bytes) -> Envelope | None:
     if not isinstance(values, dict) or values.get("videod") != 1:
         raise BadMessage("is of a version that this daemon does not know", field="videod")
     try:
-        text, coded = values.get("raw"), values.get("raw_base64")
-        raw = text.encode() if isinstance(text, str) else base64.b64decode(coded or "", validate=True)
+        raw = Envelope.raw_of(values)
         made = Envelope(values["id"], values["token"], values["attempt"], values["crashes"], values["origin"], raw)
     except (KeyError, TypeError, UnicodeError, binascii.Error):
         raise BadMessage("is not one of ours", field="videod") from None

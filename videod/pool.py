@@ -20,10 +20,11 @@ class Flight:
     """A message that a thread works on.
 
     `elements`: how it may stand in the running list: as it was taken, as our envelope, or, while the claim
-    is under way, either. Written by the worker, in one assignment.
+    is under way, either. Written by the worker, in one assignment. `alone`: no other may run beside it.
     """
 
     taken: Taken
+    alone: bool = False
     cancel: Cancel = field(default_factory=Cancel)
     elements: tuple[bytes, ...] = ()
     job: str = ""
@@ -39,6 +40,7 @@ class Pool:
 
     - `has_slot`: may a message be taken now?
     - `submit`: one slot, one flight; the future's callback is the one place that frees it
+    - a flight that must be alone waits for those before it, and none is taken while it waits or flies
     - `flights`: what is under way, oldest first; the service gives it back at a forced end
 
     Owns the set of flights and their cancel tokens.
@@ -51,25 +53,36 @@ class Pool:
         self._work, self._freed, self._log = work, freed, log
         self._lock = threading.Lock()
         self._flights: dict[Flight, None] = {}
+        self._waits: Flight | None = None
         # threads are made when needed; slots, not threads, bound the work, so that a reload can change them
         self._executor = ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="worker")
 
     def has_slot(self) -> bool:
         """Whether a slot is free. Only the thread that submits may rely on it."""
-        return len(self._flights) < self.size
+        return len(self._flights) < self.size and not any(flight.alone for flight in self.flights())
 
-    def submit(self, taken: Taken) -> None:
-        """Work on a message in a thread."""
-        flight = Flight(taken)
+    def submit(self, taken: Taken, *, alone: bool = False) -> None:
+        """Work on a message in a thread; `alone` once all others have ended."""
+        flight = Flight(taken, alone)
         with self._lock:
+            waits = alone and bool(self._flights)
             self._flights[flight] = None
+            self._waits = flight if waits else None
+        if not waits:
+            self._launch(flight)
+
+    def _launch(self, flight: Flight) -> None:
         self._executor.submit(self._work, flight).add_done_callback(lambda future: self._free(flight, future))
 
     def _free(self, flight: Flight, future: Future[None]) -> None:
         with self._lock:
             del self._flights[flight]
+            waits = self._waits if len(self._flights) == 1 else None
+            self._waits = None if waits else self._waits
         if error := future.exception():
             self._log.error("a worker failed: %s: %s", type(error).__name__, error)
+        if waits:
+            self._launch(waits)
         self._freed()
 
     def flights(self) -> list[Flight]:
@@ -82,7 +95,11 @@ class Pool:
         return [element for flight in self.flights() for element in flight.elements]
 
     def cancel_all(self) -> None:
-        """Tell every flight to end now."""
+        """Tell every flight to end now; one that still waits never begins."""
+        with self._lock:
+            if self._waits:
+                del self._flights[self._waits]
+            self._waits = None
         for flight in self.flights():
             flight.cancel.set()
 

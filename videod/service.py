@@ -6,6 +6,7 @@ takes messages, so that there are never more of them out of the lists than slots
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import shutil
 import signal
@@ -18,11 +19,15 @@ from typing import Any
 
 from videod.boot import Rooms
 from videod.config.settings import Settings
-from videod.errors import RedisAway, VideodError
+from videod.errors import Failure, RedisAway, VideodError
+from videod.fitness import Fitness
 from videod.heartbeat import Heartbeat
+from videod.jobqueue.steer import ITSELF
 from videod.logs import Logs
 from videod.pool import Flight, Pool
+from videod.postman import Postman
 from videod.reload import changed, live_names, merged
+from videod.rounds import Rounds
 from videod.signals import STOP, Signals
 from videod.systemd import Systemd
 from videod.worker import Worker
@@ -64,13 +69,19 @@ class Service:
         self._phase = Phase.RUNNING
         self._losses, self._counted = rooms.health.losses, time.monotonic()
         self._low, self._looked = False, 0.0
-        worker = Worker(lambda: self.settings, rooms.queue, rooms.guardian, self._log)
-        self._pool = Pool(settings.max_worker, worker.work, signals.wake, self._log)
-        self._heartbeat = Heartbeat(rooms.node, settings.lease, self._facts, self._log)
+        self._pausing = ""
+        self._postman = Postman(lambda: self.settings, rooms.outbox, self._log)
+        self._worker = Worker(lambda: self.settings, rooms.queue, rooms.guardian, self._ended, self._log)
+        self._pool = Pool(settings.max_worker, self._worker.work, signals.wake, self._log)
+        self._heartbeat = Heartbeat(rooms.node, settings.lease, self._facts, self._pool.cancel_all, self._log)
+        self._rounds = Rounds(rooms.queue, rooms.takeover, rooms.health, self._pool, self._postman, self._log)
+        self._fitness = Fitness()
 
     def run(self, ready: Callable[[], None]) -> int:
         """Serve; returns 0 when everything that ran was finished, 1 when something was given back."""
         self._heartbeat.start()
+        self._postman.start()
+        self._rounds.start()
         ready()
         self._log.info("serving as node %s: %s", self.settings.node, self._status())
         self._systemd.ready(self._status())
@@ -81,12 +92,13 @@ class Service:
             if self._phase is Phase.RUNNING:
                 self._step()
         code = self._drain()
-        self._heartbeat.stop()
+        for thread in (self._rounds, self._postman, self._heartbeat):
+            thread.stop()
         return code
 
     def _step(self) -> None:
         """Take one message if a slot is free; waits at most about a second."""
-        if not self._pool.has_slot() or not self._enough_space():
+        if not self._may_take():
             self._signals.wait(WAIT_SECONDS)
             return
         rooms = self._rooms
@@ -94,27 +106,54 @@ class Service:
             if rooms.health.losses != self._losses or time.monotonic() > self._counted + self.settings.lease / 3:
                 self._count()
             taken = rooms.queue.take()
+            if taken is None:
+                return
+            alone = self._worker.must_be_alone(taken)
         except RedisAway:
             self._signals.wait(AWAY_SECONDS)
             return
-        if taken is None:
-            return
         self._handle_signals()
         if self._phase is Phase.RUNNING:
-            self._pool.submit(taken)
+            self._pool.submit(taken, alone=alone)
         else:  # stop came while Redis was asked: after it nothing is taken
             self._give_back([Flight(taken)])
 
-    def _count(self) -> None:
-        """Give back what stands in the running list but no thread works on.
+    def _may_take(self) -> bool:
+        """Whether a slot is free and nothing else keeps us from taking."""
+        if self._pausing != self._rounds.paused:
+            # told here and not by the thread that noticed: while we wait for a message one may still be taken
+            self._pausing = self._rounds.paused
+            self._log.warning("%s", f"takes no message: paused: {self._pausing}" if self._pausing else "goes on")
+            self._heartbeat.now()
+        may = self._pool.has_slot() and self._heartbeat.ours and not self._pausing
+        return may and self._enough_space()
 
-        The answer of a move may be lost with the connection, and the message then belongs to nobody. After a
-        loss, and now and then: Redis may make a move for a client that is gone a moment after we looked.
+    def _count(self) -> None:
+        """Compare the running list with what threads work on.
+
+        The answer of a move may be lost with the connection, and the message then belongs to nobody: it goes
+        back. A message that is no longer in the list was taken over: its thread must end. After a loss, and now
+        and then: Redis may make a move for a client that is gone a moment after we looked.
         """
         losses = self._rooms.health.losses
-        if found := self._rooms.recovery.orphans(self._pool.elements):
-            self._log.warning("gave back %d messages whose move was not answered", found)
+        before = {flight: flight.elements for flight in self._pool.flights()}
+        held = self._rooms.recovery.held()
+        if found := self._rooms.recovery.orphans(held, self._pool.elements()):
+            self._log.warning("gave back %d messages that no thread works on", found)
+        known = set(held)
+        for flight, elements in before.items():
+            if known.isdisjoint((*elements, *flight.elements)):  # or it has just ended
+                flight.cancel.set()
         self._losses, self._counted = losses, time.monotonic()
+
+    def _ended(self, job: str, failure: Failure | None) -> None:
+        """A job ended: callbacks may be due, and this machine may have shown that it is not fit."""
+        self._postman.look()
+        if why := self._fitness.note(job, failure):
+            self._log.error("pauses itself: %s: mend it, then: videod resume --node %s", why, self.settings.node)
+            with contextlib.suppress(RedisAway):  # the next fault says it again
+                self._rooms.steer.pause(self.settings.node, why, ITSELF)
+                self._rounds.look()
 
     def _enough_space(self) -> bool:
         now = time.monotonic()
@@ -224,7 +263,9 @@ class Service:
     def _facts(self) -> dict[str, Any]:
         """What stands in this node's entry beside who it is."""
         busy = [flight.job for flight in self._pool.flights()]
-        return {"state": self._phase.value, "slots": self._pool.size, "busy": len(busy), "jobs": busy}
+        facts = {"state": self._phase.value, "slots": self._pool.size, "busy": len(busy), "jobs": busy}
+        return {**facts, "paused": self._pausing}
 
     def _status(self) -> str:
-        return f"{self._phase.value}: {len(self._pool.flights())} of {self._pool.size} slots busy"
+        paused = ", paused" if self._pausing else ""
+        return f"{self._phase.value}: {len(self._pool.flights())} of {self._pool.size} slots busy{paused}"

@@ -9,24 +9,28 @@ from __future__ import annotations
 import json
 import logging
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from videod.attempt import Outcome, attempt
+from videod.attempt import Outcome, again, attempt
+from videod.cancel import Cancel
 from videod.config.settings import Settings
-from videod.errors import BadMessage, Cancelled, RedisAway, RedisRefused, as_event
+from videod.errors import BadMessage, Cancelled, Crashed, Failure, RedisAway, RedisRefused, as_event
 from videod.events import Output, Teller, stamp
 from videod.intake import Order, Rejected, read
-from videod.job import Head
-from videod.jobqueue import Claim, JobQueue
+from videod.job import Head, Job
+from videod.jobqueue import Claim, JobQueue, Taken
 from videod.logs import JobLog
-from videod.message import Envelope, read_envelope
+from videod.message import ENVELOPE, Envelope, fresh, read_envelope
 from videod.pool import Flight
 from videod.process import Guardian
 
 T = TypeVar("T")
 AGAIN_SECONDS = 0.5
+# from its third crash in a row on a message runs alone, and only further crashes are its own fault
+SUSPECT = 3
 
 
 @dataclass(frozen=True)
@@ -44,15 +48,33 @@ class Worker:
     - reads the message; hands it on when it names another node
     - claims it, and drops it when its id is taken
     - makes the attempt and commits its outcome
+
+    `ended` is told of each outcome: the job, and why it failed if it did.
     """
 
     def __init__(
-        self, settings: Callable[[], Settings], queue: JobQueue, guardian: Guardian, log: logging.Logger
+        self,
+        settings: Callable[[], Settings],
+        queue: JobQueue,
+        guardian: Guardian,
+        ended: Callable[[str, Failure | None], None],
+        log: logging.Logger,
     ) -> None:
         self._settings = settings
         self._queue = queue
         self._guardian = guardian
+        self._ended = ended
         self._log = log
+
+    def must_be_alone(self, taken: Taken) -> bool:
+        """Whether a message crashed its daemon so often that no innocent one may run beside it. RedisAway."""
+        if not taken.element.startswith(ENVELOPE):
+            return False
+        try:
+            envelope = read_envelope(taken.element)
+        except BadMessage:
+            return False
+        return envelope is not None and envelope.crashes >= SUSPECT and self._queue.believes(envelope)
 
     def work(self, flight: Flight) -> None:
         """From the element to its end. Returns early when the flight is cancelled: then it was given back."""
@@ -72,7 +94,7 @@ class Worker:
         order = read(before.raw if before else element, before.id if before else None, settings)
         if isinstance(order, Rejected):
             self._bury(flight, before, order, settings)
-        elif before is None and order.job.node not in (None, settings.node):
+        elif order.job.node not in (None, settings.node):
             self._hand_on(flight, str(order.job.node))
         else:
             self._order(flight, before, order, settings)
@@ -83,8 +105,12 @@ class Worker:
 
     def _order(self, flight: Flight, before: Envelope | None, order: Order, settings: Settings) -> None:
         job = order.job
+        if before and before.crashes >= SUSPECT + settings.max_crashes:
+            error = Crashed(f"its daemon died {before.crashes} times while it ran: see what the log says of it")
+            self._bury(flight, before, Rejected(_head(job), error), settings)
+            return
         teller = Teller(job.id, job.kind, settings.node, before.attempt if before else 1, job.meta)
-        opened = self._open(flight, before, teller, job.reply_to, again=job.again, bad=False)
+        opened = self._open(flight, before, teller, _head(job), again=job.again, bad=False)
         log = opened.log
         if opened.verdict == "forged":
             self._forged(flight, settings)
@@ -92,13 +118,13 @@ class Worker:
             return
         crashes = opened.claim.envelope.crashes
         log.info(f"taken from {flight.taken.origin}" + (f", after {crashes} crashes" if crashes else ""))
-        if job.callback:
-            log.warn("callback: this version sends none; events go to the stream and to reply_to")
         for text in (*job.warnings, *(f"unknown field {name}" for name in order.unknown)):
             log.warn(text)
         outcome = self._attempt(flight, opened, order, settings)
         if self._commit(flight, opened, outcome):
-            log.info(f"{outcome.state} after {outcome.seconds:.2f} s")
+            later = f", again in {outcome.delay:.0f} s" if outcome.state == "retry" else ""
+            log.info(f"{outcome.state} after {outcome.seconds:.2f} s{later}")
+            self._ended(job.id, outcome.failure)
 
     def _attempt(self, flight: Flight, opened: Opened, order: Order, settings: Settings) -> Outcome:
         claim = opened.claim
@@ -110,30 +136,42 @@ class Worker:
         def tell_output(made: Output) -> None:
             self._insist(flight, lambda: self._queue.tell(claim, "output", made.as_dict()))
 
-        return attempt(order, settings, self._guardian, flight.cancel, opened.log, tell, tell_output)
+        def fence() -> None:
+            if not self._insist(flight, lambda: self._queue.holds(claim)):
+                raise Cancelled("no longer ours: nothing is uploaded")
+
+        begun = time.monotonic()
+        try:
+            made = attempt(order, settings, self._guardian, flight.cancel, opened.log, tell, tell_output, fence)
+        except Cancelled:
+            if not flight.cancel.wanted:
+                raise
+            flight.cancel = Cancel()  # the old one would end the commit, too
+            return Outcome("cancelled", {}, time.monotonic() - begun)
+        return again(made, order.job, claim.envelope.attempt, settings)
 
     def _bury(self, flight: Flight, before: Envelope | None, rejected: Rejected, settings: Settings) -> None:
         """End a message that is wrong: claimed without `started`, then dead."""
         known = rejected.head
         ident = before.id if before else known.id or secrets.token_hex(16)
         teller = Teller(ident, known.kind, settings.node, before.attempt if before else 1, known.meta)
-        opened = self._open(flight, before, teller, known.reply_to, again=False, bad=True)
+        opened = self._open(flight, before, teller, known, again=False, bad=True)
         if opened.verdict == "forged":
             self._forged(flight, settings)
         elif opened.verdict == "ours":
-            rejected.error.stage = "message"
+            rejected.error.stage = "message" if rejected.error.code != Crashed.code else ""
             opened.log.error(f"{rejected.error.code}: {rejected.error}")
-            self._commit(flight, opened, Outcome("dead", {"error": as_event(rejected.error)}, 0.0, "message"))
+            self._commit(flight, opened, _dead(rejected.error))
 
     def _forged(self, flight: Flight, settings: Settings) -> None:
         error = BadMessage("is not one of ours", field="videod")
         self._bury(flight, None, Rejected(Head(), error), settings)
 
     def _open(
-        self, flight: Flight, before: Envelope | None, teller: Teller, reply_to: str | None, *, again: bool, bad: bool
+        self, flight: Flight, before: Envelope | None, teller: Teller, known: Head, *, again: bool, bad: bool
     ) -> Opened:
         log = JobLog(self._log, teller.id, teller.attempt, teller.kind)
-        claim = Claim.of(_envelope(flight, teller.id, before), teller, reply_to)
+        claim = Claim.of(_envelope(flight, teller.id, before), teller, known.reply_to, known.callback)
         flight.elements = (flight.taken.element, claim.element)
         record = _record(claim, bad=bad)
         token = before.token if before else ""
@@ -151,7 +189,7 @@ class Worker:
         flight.job = teller.id
         if verdict == "ours":
             flight.elements = (claim.element,)
-        _say_verdict(log, verdict, more, reply_to)
+        _say_verdict(log, verdict, more, known.reply_to)
         return Opened(claim, log, verdict)
 
     def _commit(self, flight: Flight, opened: Opened, outcome: Outcome) -> bool:
@@ -162,8 +200,16 @@ class Worker:
             "stage": outcome.stage,
             "outputs": json.dumps([output.as_dict() for output in outcome.outputs]),
         }
-        record |= {"percent": "100"} if outcome.state == "done" else {"error": json.dumps(outcome.more["error"])}
-        verdict = self._insist(flight, lambda: self._queue.finish(opened.claim, outcome.state, outcome.more, record))
+        record |= {"percent": "100"} if outcome.state == "done" else {}
+        record |= {"error": json.dumps(outcome.more["error"])} if outcome.failure else {}
+        claim, more = opened.claim, outcome.more
+
+        def step() -> str:
+            if outcome.state == "retry":
+                return self._queue.retry(claim, outcome.delay, more, record)
+            return self._queue.finish(claim, outcome.state, more, record)
+
+        verdict = self._insist(flight, step)
         if verdict == "gone":
             log.error(f"{outcome.state}, but the message is no longer ours: nothing was committed")
         return verdict != "gone"
@@ -183,12 +229,19 @@ class Worker:
             return
 
 
+def _dead(error: Failure) -> Outcome:
+    return Outcome("dead", {"error": as_event(error)}, 0.0, error.stage, failure=error)
+
+
+def _head(job: Job) -> Head:
+    return Head(job.id, job.kind, job.reply_to, job.meta, job.callback)
+
+
 def _envelope(flight: Flight, ident: str, before: Envelope | None) -> Envelope:
     """Our claim on a message: a new token each time, so that an envelope of an earlier claim proves nothing."""
-    token = secrets.token_hex(16)
     if before is None:
-        return Envelope(ident, token, 1, 0, flight.taken.origin, flight.taken.element)
-    return replace(before, token=token)
+        return fresh(ident, flight.taken.element, flight.taken.origin)
+    return replace(before, token=secrets.token_hex(16))
 
 
 def _record(claim: Claim, *, bad: bool) -> dict[str, Any]:

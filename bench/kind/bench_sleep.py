@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from dataclasses import dataclass
 
 from videod.config.settings import Settings
 from videod.context import Context
+from videod.errors import Failure
 from videod.events import Output
 from videod.job import Job
 
 
 @dataclass(frozen=True)
 class Params:
-    """How long."""
+    """How long, and how it ends: `fault` is one of videod's, `fail` a code of the protocol."""
 
     seconds: float
     fault: str | None = None
+    fail: str | None = None
 
     @classmethod
     def read(cls, job: Job, settings: Settings) -> Params:
         """From a message."""
-        params = cls(job.fields.seconds("seconds") or 0.0, job.fields.text("fault"))
+        params = cls(job.fields.seconds("seconds") or 0.0, job.fields.text("fault"), job.fields.text("fail"))
         params.fail_at("read")
         return params
 
@@ -35,4 +39,12 @@ def run(params: Params, ctx: Context) -> list[Output]:
     params.fail_at("run")
     if params.seconds:
         ctx.tools.cancel.wait(params.seconds)
+    if params.fault == "poison":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if params.fail:
+        raise next(kind for kind in _kinds(Failure) if vars(kind).get("code") == params.fail)("as the message asked for")
     return []
+
+
+def _kinds(base: type[Failure]) -> list[type[Failure]]:
+    return [found for kind in base.__subclasses__() for found in (kind, *_kinds(kind))]

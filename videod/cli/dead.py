@@ -28,6 +28,11 @@ def dead(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def entries_by_id(entries: list[bytes]) -> dict[str, bytes]:
+    """The newest entry of each id."""
+    return {str(_read(entry).get("id", "")): entry for entry in reversed(entries)}
+
+
 def _list(arguments: argparse.Namespace, entries: list[bytes]) -> int:
     documents = [_shown(_read(entry)) for entry in entries]
     if arguments.json:

@@ -133,6 +133,7 @@ def _jobs(verbs: Verbs) -> None:
         "--drop", metavar="ID", nargs="?", const="", help="take this one out of the list; with --all: every one"
     )
     dead.add_argument("--all", action="store_true", help="with --drop: all of them")
+    _steer(verbs)
     demo = _json(
         _verb(verbs, "demo", "demo", "try the whole chain here: private Redis, made video, one clip", "videod demo")
     )
@@ -140,3 +141,19 @@ def _jobs(verbs: Verbs) -> None:
     demo.add_argument("--start", metavar="TIME", help="begin of the clip (default 2)")
     demo.add_argument("--end", metavar="TIME", help="end of the clip (default 5)")
     demo.add_argument("--dir", metavar="DIR", default="demo", help="where to work and leave the clip (default ./demo)")
+
+
+def _steer(verbs: Verbs) -> None:
+    text = "end a job: remove it where it waits, kill it where it runs"
+    cancel = _json(_option(_verb(verbs, "cancel", "steer", text, "videod cancel my-job-1")))
+    cancel.add_argument("id", metavar="ID", help="the job's id")
+    text = "queue a dead or cancelled job once more, or a retry at once"
+    retry = _json(_option(_verb(verbs, "retry", "steer", text, "videod retry --all")))
+    retry.add_argument("id", metavar="ID", nargs="?", help="the job's id")
+    retry.add_argument("--all", action="store_true", help="all that are in the list of dead messages")
+    _json(_option(_verb(verbs, "nodes", "nodes", "show who serves this queue, since when, doing what", "videod nodes")))
+    text = "take no more messages, on all nodes or one; what runs goes on"
+    pause = _json(_option(_verb(verbs, "pause", "nodes", text, "videod pause --node video1")))
+    resume = _json(_option(_verb(verbs, "resume", "nodes", "take messages again", "videod resume")))
+    for parser in (pause, resume):
+        parser.add_argument("--node", metavar="NODE", help="this node only")

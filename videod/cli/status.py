@@ -47,6 +47,7 @@ def _from_redis(here: Place) -> dict[str, Any]:
         jobs = Browse(settings, connect(settings))
         node = jobs.nodes().get(settings.node, {})
         facts = {"slots": node.get("slots", settings.max_worker), "since": node.get("since")}
+        facts |= {"paused": node["paused"]} if node.get("paused") and here.running else {}
         return {**facts, "jobs": [_brief(job) for job in jobs.running()], "queues": jobs.lengths()}
     except VideodError as error:
         return {"problem": hide(str(error))}
@@ -68,6 +69,8 @@ def _show(document: dict[str, Any], here: Place) -> None:
         print(f"  {document['problem']}")
         return
     print(f"  redis: {document['redis']}")
+    if "paused" in document:
+        print(f"  takes no messages: paused: {document['paused']}; go on: videod resume")
     if "slots" in document:
         print(f"  slots: {len(document['jobs'])} of {document['slots']} busy")
     for job in document.get("jobs", []):

@@ -62,7 +62,9 @@ class Browse:
         """How many messages wait, by list; those for single nodes included."""
         names = [*self._names.served[:3], self._names.abnormal_queue, self._names.dead]
         names += [self._names.queue_of(node) for node in self.nodes()]
-        return {name: int(self._connection.call("LLEN", name)) for name in dict.fromkeys(names)}
+        found = {name: int(self._connection.call("LLEN", name)) for name in dict.fromkeys(names)}
+        sets = (self._names.delayed, self._names.outbox)
+        return found | {name: int(self._connection.call("ZCARD", name)) for name in sets}
 
     def waiting(self, most: int) -> list[tuple[str, bytes]]:
         """The next messages of each list, in the order in which they are taken: [(list, raw)]."""

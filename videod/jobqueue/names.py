@@ -60,6 +60,25 @@ class Names:
         return f"{self.prefix}dead"
 
     @property
+    def delayed(self) -> str:
+        """Sorted set: envelopes of jobs that are tried again, by the time in ms at which they are due."""
+        return f"{self.prefix}delayed"
+
+    @property
+    def outbox(self) -> str:
+        """Sorted set: callbacks that are not delivered yet, by the time in ms at which they are due."""
+        return f"{self.prefix}outbox"
+
+    @property
+    def paused(self) -> str:
+        """Hash: JSON that says who pauses and why, by node; `*` pauses all."""
+        return f"{self.prefix}paused"
+
+    def cancel(self, ident: str) -> str:
+        """Text: there while somebody wants this job to end."""
+        return f"{self.prefix}cancel:{ident}"
+
+    @property
     def nodes(self) -> str:
         """Hash: who serves, by node name."""
         return f"{self.prefix}nodes"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import json
 import os
 import time
@@ -15,6 +16,8 @@ from videod.errors import AlreadyRunning
 from videod.events import stamp
 from videod.jobqueue.connection import Connection, Script
 from videod.jobqueue.names import Names
+
+GONE = "gone"
 
 
 def started_at(pid: int) -> int | None:
@@ -54,13 +57,21 @@ def lives(entry: dict[str, Any]) -> bool | None:
     return type(pid) is int and entry.get("start") == started_at(pid)
 
 
+class Lease(enum.Enum):
+    """Whose the name of this node is."""
+
+    OURS = "ours"
+    LOST = "others took over what this node ran"
+    TAKEN = "another daemon took the name of this node"
+
+
 class Node:
     """Registers this node, renews its entry, takes it out at the end. Sole writer of the entry."""
 
     def __init__(self, settings: Settings, connection: Connection) -> None:
         self._name = settings.node
         self._lease = settings.lease
-        self._key = Names.of(settings).nodes
+        self._key, self._running = Names.of(settings).nodes, Names.of(settings).running()
         self._connection = connection
         self._script = Script("register")
         self._written = b""
@@ -74,31 +85,50 @@ class Node:
         """
         deadline = time.monotonic() + self._lease
         first = entry = self._read()
-        while entry and lives(_loads(entry)) is None and time.monotonic() < deadline:
+        while entry and _judge(entry) is None and time.monotonic() < deadline:
             if entry != first:
                 break
             wait(min(0.5, self._lease / 10))
             entry = self._read()
         facts = _loads(entry)
-        if entry and (lives(facts) or (lives(facts) is None and entry != first)):
+        if entry and (_judge(entry) or (_judge(entry) is None and entry != first)):
             where = f"{facts.get('machine', '?')[:12]} pid {facts.get('pid')}"
             raise AlreadyRunning(f"node {self._name} is served by another daemon: {where}: stop it or set 'node'")
         if not self._write(entry, state="starting"):
             raise AlreadyRunning(f"node {self._name} was just taken by another daemon: {self._key}: set 'node'")
 
-    def renew(self, **facts: Any) -> bool:
-        """Write a new sign of life; False when the entry is no longer ours."""
+    def renew(self, **facts: Any) -> Lease:
+        """Write a new sign of life, and say whose the name is."""
         if self._write(self._written, **facts):
-            return True
-        # the answer to our last write may have been lost, or an operator emptied the hash
+            return Lease.OURS
         entry = self._read()
         known = _loads(entry)
-        ours = not entry or all(known.get(key) == self._facts[key] for key in ("machine", "space", "pid", "start"))
-        return ours and self._write(entry, **facts)
+        if known.get("state") == GONE:
+            return Lease.LOST
+        if not entry:  # an operator emptied the hash, or Redis lost it
+            return Lease.OURS if self._write(entry, **facts) else Lease.LOST
+        # the answer to our last write may have been lost
+        ours = all(known.get(key) == self._facts[key] for key in ("machine", "space", "pid", "start"))
+        return Lease.OURS if ours and self._write(entry, **facts) else Lease.TAKEN
+
+    def rejoin(self, **facts: Any) -> bool:
+        """Take the name again after we passed for gone; False when somebody else was faster."""
+        entry = self._read()
+        return (not entry or _loads(entry).get("state") == GONE) and self._write(entry, **facts)
 
     def leave(self) -> None:
-        """Take the entry out, if it is ours."""
-        self._connection.run(self._script, (self._key,), (self._name, self._written, ""))
+        """Take the entry out, if it is ours. While we still hold messages it stays: others look after these."""
+        if not self._connection.call("LLEN", self._running):
+            self._connection.run(self._script, (self._key,), (self._name, self._written, ""))
+
+    def declare_gone(self, name: str, entry: bytes) -> bool:
+        """Fence a node off that did not renew its `entry`: it learns it at its next sign of life."""
+        after = json.dumps({"state": GONE, "by": self._name, "seen": stamp()}).encode()
+        return bool(self._connection.run(self._script, (self._key,), (name, entry, after)))
+
+    def forget(self, name: str, entry: bytes) -> None:
+        """Take the entry of a node out that is gone and holds nothing."""
+        self._connection.run(self._script, (self._key,), (name, entry, ""))
 
     def _read(self) -> bytes:
         return self._connection.call("HGET", self._key, self._name) or b""
@@ -109,6 +139,25 @@ class Node:
             return False
         self._written = after
         return True
+
+
+def is_gone(entry: bytes) -> bool:
+    """Whether some node has declared the node of this entry gone."""
+    return is_gone_state(_loads(entry))
+
+
+def is_gone_state(facts: dict[str, Any]) -> bool:
+    """The same for an entry that was read."""
+    return facts.get("state") == GONE
+
+
+def is_dead(entry: bytes) -> bool:
+    """Whether the daemon of an entry was one of this machine and is known to be dead."""
+    return lives(_loads(entry)) is False
+
+
+def _judge(entry: bytes) -> bool | None:
+    return False if is_gone(entry) else lives(_loads(entry))
 
 
 def _loads(entry: bytes) -> dict[str, Any]:

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from videod.config.settings import Settings
 from videod.events import Teller, stamp
 from videod.jobqueue.connection import BLOCK_SECONDS, Connection, Script
 from videod.jobqueue.names import Names
+from videod.jobqueue.outbox import letter
 from videod.message import Envelope, raw_as_json
 
 ABNORMAL_EVERY = 16
+MOST_DUE = 100
 
 
 @dataclass(frozen=True)
@@ -31,17 +34,33 @@ class Taken:
 
 @dataclass(frozen=True)
 class Claim:
-    """What proves that a job is ours: its envelope in the running list, the token in its record."""
+    """What proves that a job is ours: its envelope in the running list, the token in its record.
+
+    Beside it who is to be told: the list `reply_to`, the address `callback` at the end.
+    """
 
     envelope: Envelope
     element: bytes
     teller: Teller
     reply_to: str | None = None
+    callback: str | None = None
 
     @classmethod
-    def of(cls, envelope: Envelope, teller: Teller, reply_to: str | None) -> Claim:
+    def of(cls, envelope: Envelope, teller: Teller, reply_to: str | None, callback: str | None) -> Claim:
         """The claim that this envelope gives."""
-        return cls(envelope, envelope.dumps(), teller, reply_to)
+        return cls(envelope, envelope.dumps(), teller, reply_to, callback)
+
+
+@dataclass(frozen=True)
+class Round:
+    """How things are: retries that were moved, callbacks that are due, why we pause ('' if we don't), the
+    entries of all nodes, the ids of running jobs that somebody wants to end."""
+
+    moved: int
+    callbacks: int
+    paused: str
+    nodes: Mapping[str, bytes]
+    unwanted: Sequence[str]
 
 
 class JobQueue:
@@ -53,6 +72,7 @@ class JobQueue:
         self._events_max, self._progress_max = settings.events_max, settings.progress_max
         self._keep_ms = round(settings.keep_jobs * 1000)
         self._take, self._claim, self._finish = Script("take"), Script("claim"), Script("finish")
+        self._retry, self._round = Script("retry"), Script("round")
         self._progress, self._tell, self._forward = Script("progress"), Script("tell"), Script("forward")
         self._order = self._orders()
 
@@ -106,13 +126,47 @@ class JobQueue:
             )
         whole = {"stage": record.get("stage", ""), "percent": 100.0, "speed": ""}
         last = claim.teller.event("progress", **whole) if state == "done" else ""
+        event = claim.teller.event(state, **more)
+        callback = letter(claim.callback, state, event) if claim.callback else ""
         arguments = [claim.element, claim.envelope.token, claim.teller.id, self._events_max, self._keep_ms, state]
-        arguments += [claim.teller.event(state, **more), entry, self._progress_max, last]
+        arguments += [event, entry, self._progress_max, last, callback]
         arguments += _flat({**record, "state": state, "ended_at": stamp()})
-        names = self.names
-        keys = (names.running(), names.job(claim.teller.id), names.events, names.dead, names.progress)
+        names, ident = self.names, claim.teller.id
+        job, cancel = names.job(ident), names.cancel(ident)
+        keys = (names.running(), job, names.events, names.dead, names.progress, names.outbox, cancel)
         answer: bytes = self.shared.run(self._finish, self._with_reply(keys, claim), arguments)
         return answer.decode()
+
+    def retry(self, claim: Claim, delay: float, more: Mapping[str, Any], record: Mapping[str, Any]) -> str:
+        """Put the job aside for its next attempt, `delay` seconds from now; answers as `finish` does."""
+        envelope, names = claim.envelope, self.names
+        at = stamp(time.time() + delay)
+        # a row of crashes ends with an attempt that ended by itself
+        coming = replace(envelope, attempt=envelope.attempt + 1, crashes=0).dumps()
+        event = claim.teller.event("retry", **more, retry_at=at)
+        arguments = [claim.element, envelope.token, envelope.id, self._events_max, self._keep_ms, event]
+        arguments += [coming, round(delay * 1000), *_flat({**record, "retry_at": at, "crashes": 0})]
+        keys = (names.running(), names.job(envelope.id), names.events, names.delayed)
+        answer: bytes = self.shared.run(self._retry, self._with_reply(keys, claim), arguments)
+        return answer.decode()
+
+    def holds(self, claim: Claim) -> bool:
+        """Whether the message is still ours: no other node took it over, nobody gave it back."""
+        return self.shared.call("LPOS", self.names.running(), claim.element) is not None
+
+    def believes(self, envelope: Envelope) -> bool:
+        """Whether an envelope that stands in a list is one of ours, as `claim` decides it."""
+        token = self.shared.call("HGET", self.names.job(envelope.id), "token")
+        return bool(token == envelope.token.encode())
+
+    def round(self, idents: Sequence[str]) -> Round:
+        """What is looked after twice a second. `idents` are the jobs that run here."""
+        names = self.names
+        keys = [names.delayed, names.abnormal_queue, names.outbox, names.paused, names.nodes]
+        keys += [names.cancel(ident) for ident in idents]
+        moved, callbacks, everyone, own, flat, wanted = self.shared.run(self._round, keys, (names.node, MOST_DUE))
+        nodes = dict(zip((name.decode() for name in flat[::2]), flat[1::2], strict=True))
+        return Round(moved, callbacks, _why(everyone) or _why(own), nodes, [idents[n - 1] for n in wanted])
 
     def progress(self, claim: Claim, stage: str, percent: float, speed: str) -> None:
         """Tell progress; only ever lost, never wrong: it stands in no list."""
@@ -139,3 +193,13 @@ class JobQueue:
 
 def _flat(record: Mapping[str, Any]) -> list[Any]:
     return [part for pair in record.items() for part in pair]
+
+
+def _why(pause: bytes) -> str:
+    """The reason in an entry of the hash of pauses; '' where there is none."""
+    if not pause:
+        return ""
+    try:
+        return str(json.loads(pause)["why"])
+    except (ValueError, KeyError, TypeError):
+        return "somebody said so"

@@ -1,4 +1,4 @@
-"""Give messages back: at a forced end, after a crash of this node, after a lost answer.
+"""Give messages back: at a forced end, after a crash of this node, after a lost answer, for a node that is gone.
 
 All of these are the same step, made for each element from the newest to the oldest: out of the running
 list, to the right end of the list it came from. So they are taken next, in the order of before.
@@ -7,7 +7,7 @@ list, to the right end of the list it came from. So they are taken next, in the 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from videod.config.settings import Settings
 from videod.errors import BadMessage
@@ -19,7 +19,7 @@ from videod.message import Envelope, read_envelope, read_message
 
 
 class Recovery:
-    """Puts elements of the running list of this node back where they came from."""
+    """Puts elements of a running list back where they came from: of our own, or of a node that is gone."""
 
     def __init__(self, settings: Settings, connection: Connection) -> None:
         self._settings = settings
@@ -32,17 +32,23 @@ class Recovery:
 
         `why`: `crash` if it was killed, `drain` if it ended while Redis was away.
         """
-        return sum(self.give_back(element, why) for element in self._held())
+        return sum(self.give_back(element, why) for element in self.held())
 
-    def orphans(self, in_flight: Callable[[], Iterable[bytes]]) -> int:
+    def of_gone(self, node: str) -> int:
+        """All that a node held that is gone; how many that were.
+
+        It may have been killed by one of these messages, as one of our own may have been: that counts.
+        """
+        return sum(self.give_back(element, "crash", node=node) for element in self.held(node))
+
+    def orphans(self, held: Iterable[bytes], in_flight: Iterable[bytes]) -> int:
         """Give back what stands in the running list but no thread works on; how many that were.
 
         The answer of a move can be lost with the connection: the element is moved and nobody knows. Call it
-        from the thread that takes. `in_flight` is called after the list was read: a worker may put its envelope
+        from the thread that takes. `in_flight` must be younger than `held`: a worker may put its envelope
         in the place of an element meanwhile, and that must not pass for one that nobody knows.
         """
-        held = self._held()
-        known = Counter(in_flight())
+        known = Counter(in_flight)
         returned = 0
         for element in held:
             if known[element]:
@@ -51,32 +57,33 @@ class Recovery:
                 returned += self.give_back(element, "lost")
         return returned
 
-    def give_back(self, element: bytes, why: str, origin: str = "") -> bool:
-        """One element back to the right end of its list, with the event `requeued`; False if it is not ours.
+    def give_back(self, element: bytes, why: str, origin: str = "", node: str = "") -> bool:
+        """One element back to the right end of its list, with the event `requeued`; False if it is not there.
 
-        `origin` is where it came from; an envelope knows it itself.
+        `origin` is where it came from; an envelope knows it itself. `node` held it, if not this one.
         """
         try:
             envelope = read_envelope(element)
         except BadMessage:
             envelope = None
         if envelope is None:
-            return self._raw_back(element, origin)
+            return self._raw_back(element, origin, node)
         envelope = envelope.crashed() if why == "crash" else envelope
         told, reply_to = self._event(envelope, why)
         names, s = self._names, self._settings
-        keys = [names.running(), self._list(envelope.origin), names.job(envelope.id), names.events]
+        keys = [names.running(node), self._list(envelope.origin, node), names.job(envelope.id), names.events]
         arguments = [element, envelope.dumps(), envelope.id, s.events_max, round(s.keep_jobs * 1000), told]
         keys += [reply_to] if reply_to else []
         return bool(self._connection.run(self._script, keys, [*arguments, envelope.crashes]) == b"back")
 
-    def _held(self) -> list[bytes]:
-        held: list[bytes] = self._connection.call("LRANGE", self._names.running(), 0, -1)
+    def held(self, node: str = "") -> list[bytes]:
+        """The running list of a node, ours by default, newest first."""
+        held: list[bytes] = self._connection.call("LRANGE", self._names.running(node), 0, -1)
         return held
 
-    def _raw_back(self, element: bytes, origin: str) -> bool:
+    def _raw_back(self, element: bytes, origin: str, node: str) -> bool:
         # not yet claimed: no record, no event. All lists accept all forms, so `queue` serves it as well
-        keys = [self._names.running(), self._list(origin), self._names.events, self._names.events]
+        keys = [self._names.running(node), self._list(origin, node), self._names.events, self._names.events]
         return bool(self._connection.run(self._script, keys, [element, element, "", 1, 0, "", 0]) == b"back")
 
     def _event(self, envelope: Envelope, why: str) -> tuple[str, str | None]:
@@ -87,5 +94,6 @@ class Recovery:
         teller = Teller(envelope.id, known.kind, self._names.node, envelope.attempt, known.meta)
         return teller.event("requeued", why=why), known.reply_to
 
-    def _list(self, origin: str) -> str:
-        return origin if origin in self._names.served else self._names.queue
+    def _list(self, origin: str, node: str) -> str:
+        lists = (*self._names.served, *((self._names.queue_of(node),) if node else ()))
+        return origin if origin in lists else self._names.queue

@@ -160,6 +160,7 @@ def _make(clip: Clip, source: Source, ctx: Context, share: float) -> Output:
     for text in made.warnings:
         ctx.log.warn(f"clip {clip.n}: {text}")
     ctx.progress.begin("upload", UPLOAD * share)
+    ctx.fence()
     sent = upload.send(
         path,
         clip.target,

@@ -22,3 +22,9 @@ local function say(events, most, reply, keep, id, name, json)
   if tonumber(keep) > 0 then redis.call('PEXPIRE', reply, keep) end
   return 1
 end
+
+-- The time of Redis in ms: those of the nodes differ.
+local function now_ms()
+  local now = redis.call('TIME')
+  return now[1] * 1000 + math.floor(now[2] / 1000)
+end

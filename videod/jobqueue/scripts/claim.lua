@@ -30,6 +30,7 @@ else
   end
   redis.call('DEL', job)
 end
+redis.call('HDEL', job, 'error', 'retry_at', 'ended_at')
 redis.call('LSET', running, at, envelope)
 redis.call('HSET', job, unpack(ARGV, 10))
 redis.call('PERSIST', job)

@@ -1,22 +1,26 @@
 -- Commit the end of a job. Proves: exactly one final event, in one transaction with the removal of the
--- message; refused when the message is no longer ours; made again after a lost answer it changes nothing.
--- KEYS: running, job, events, dead, progress, reply (or none)
+-- message and the order to call back; refused when the message is no longer ours; made again after a lost
+-- answer it changes nothing.
+-- KEYS: running, job, events, dead, progress, outbox, cancel, reply (or none)
 -- ARGV: envelope, token, id, events_max, keep ms, event name, event, dead entry ('' for none),
---       progress_max, last progress ('' for none), field, value, ...
-local running, job, events, dead, reply = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[6] or ''
+--       progress_max, last progress ('' for none), callback ('' for none), field, value, ...
+local running, job, events, dead, reply = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[8] or ''
 local envelope, token, id, most, keep, name, event, entry = unpack(ARGV, 1, 8)
 local refused = wrong(running, 'list', job, 'hash', events, 'stream', dead, 'list', KEYS[5], 'stream')
+if not refused and ARGV[11] ~= '' then refused = wrong(KEYS[6], 'zset') end
 if refused then return refused end
 if redis.call('LREM', running, 1, envelope) == 0 then
   local record = redis.call('HMGET', job, 'state', 'token')
   if record[2] == token and record[1] == name then return 'done' end
   return 'gone'
 end
-redis.call('HSET', job, unpack(ARGV, 11))
+redis.call('HSET', job, unpack(ARGV, 12))
 if tonumber(keep) > 0 then redis.call('PEXPIRE', job, keep) end
+redis.call('DEL', KEYS[7])
 if ARGV[10] ~= '' then
   redis.call('XADD', KEYS[5], 'MAXLEN', '=', ARGV[9], '*', 'id', id, 'event', 'progress', 'json', ARGV[10])
 end
 if entry ~= '' then redis.call('LPUSH', dead, entry) end
+if ARGV[11] ~= '' then redis.call('ZADD', KEYS[6], now_ms(), ARGV[11]) end
 if say(events, most, reply, keep, id, name, event) == 0 then return 'deaf' end
 return 'done'

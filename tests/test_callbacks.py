@@ -1,0 +1,157 @@
+"""Callbacks: signed, tried again with back-off, no slot held, none lost by kill -9, one delivery id each."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.daemon import Daemon, events, final, push, until
+from tests.origin import Origin, Page
+from videod.attempt import delay_after
+
+SECRET = "correct horse"
+
+
+@pytest.fixture
+def receiver() -> Iterator[Origin]:
+    with Origin() as made:
+        yield made
+
+
+@pytest.fixture
+def serving(daemon: Daemon) -> Daemon:
+    daemon.start(allow_hosts="* 127.0.0.1", callback_secret=SECRET, retry_delay=0.05)
+    return daemon
+
+
+def due_now(r) -> None:
+    """Let what was put off be due."""
+    for member in r.zrange("videod:outbox", 0, -1):
+        r.zadd("videod:outbox", {member: 1}, xx=True)
+
+
+def signed(headers: dict, body: bytes) -> None:
+    at, _, given = headers["x-videod-signature"].partition(",v1=")
+    expected = hmac.new(SECRET.encode(), at.removeprefix("t=").encode() + b"." + body, hashlib.sha256).hexdigest()
+    assert hmac.compare_digest(given, expected)
+    assert abs(int(at.removeprefix("t=")) - time.time()) < 60
+
+
+def test_each_end_is_told(serving: Daemon, r, receiver: Origin) -> None:
+    url = receiver.put("/hook", Page(status=200))
+    cases = {"done": {}, "dead": {"fail": "not_found"}, "bad": {"seconds": "never"}}
+    for ident, more in cases.items():
+        push(r, {"id": ident, "kind": "sleep", "callback": url, "meta": {"m": ident}, **more})
+    push(r, {"id": "late", "kind": "sleep", "seconds": 60, "callback": url})
+    until(lambda: r.hget("videod:job:late", "state") == "running", 10, "it runs")
+    assert serving.command("cancel", "late").returncode == 0
+    until(lambda: len(receiver.seen("/hook")) == 4, 10, "all are told")
+    told = {json.loads(seen.body)["id"]: seen for seen in receiver.seen("/hook")}
+    for ident, event in (("done", "done"), ("dead", "dead"), ("bad", "dead"), ("late", "cancelled")):
+        seen = told[ident]
+        assert seen.method == "POST"
+        assert seen.headers["x-videod-event"] == event
+        assert seen.headers["content-type"] == "application/json"
+        assert json.loads(seen.body) == final(r, ident)
+        signed(seen.headers, seen.body)
+    assert len({seen.headers["x-videod-delivery"] for seen in told.values()}) == 4
+    until(lambda: r.zcard("videod:outbox") == 0, 5, "the outbox is empty")
+
+
+def test_a_retry_is_no_end(serving: Daemon, r, receiver: Origin) -> None:
+    url = receiver.put("/hook", Page(status=200))
+    push(r, {"id": "t", "kind": "sleep", "fail": "fetch_failed", "max_attempts": 3, "callback": url})
+    final(r, "t")
+    until(lambda: receiver.seen("/hook"), 10, "it is told")
+    assert [seen.headers["x-videod-event"] for seen in receiver.seen("/hook")] == ["dead"]
+
+
+def test_tried_again_under_the_same_delivery_id(serving: Daemon, r, receiver: Origin) -> None:
+    moved = Page(status=302, headers={"Location": "/elsewhere"})
+    url = receiver.put("/hook", Page(status=500), Page(silent=True), moved, Page(status=204))
+    push(r, {"id": "t", "kind": "sleep", "callback": url})
+    for n in range(1, 5):
+        until(lambda n=n: len(receiver.seen("/hook")) == n, 10, f"try {n}")
+        if n < 4:
+            until(lambda n=n: r.zcard("videod:outbox") == 1 and f'"tries":{n}' in r.zrange("videod:outbox", 0, 0)[0],
+                  5, "it is put off")  # fmt: skip
+            due_now(r)
+    until(lambda: r.zcard("videod:outbox") == 0, 5, "it is delivered")
+    assert len({seen.headers["x-videod-delivery"] for seen in receiver.seen("/hook")}) == 1
+    assert len({seen.body for seen in receiver.seen("/hook")}) == 1
+    assert not receiver.seen("/elsewhere")
+    assert "delivered, try 4" in serving.log
+
+
+def test_the_delay_grows_to_an_hour() -> None:
+    delays = [delay_after(n, 10.0) for n in range(1, 12)]
+    assert 7.5 <= delays[0] <= 12.5 and 15 <= delays[1] <= 25
+    assert all(2700 <= delay <= 4500 for delay in delays[9:])
+
+
+def test_given_up_after_a_day(serving: Daemon, r, receiver: Origin) -> None:
+    url = receiver.put("/hook", Page(status=500))
+    push(r, {"id": "old", "kind": "sleep", "callback": url})
+    until(lambda: '"tries":1' in "".join(r.zrange("videod:outbox", 0, 0)), 10, "it failed once")
+    letter = json.loads(r.zrange("videod:outbox", 0, 0)[0])
+    r.delete("videod:outbox")
+    r.zadd("videod:outbox", {json.dumps({**letter, "since": time.time() - 90_000}): 1})
+    until(lambda: r.zcard("videod:outbox") == 0, 5, "it is given up")
+    until(lambda: "given up after a day" in serving.log, 5, "and that is said")
+
+
+def test_a_receiver_that_hangs_holds_up_nobody(serving: Daemon, r, receiver: Origin) -> None:
+    silent = socket.create_server(("127.0.0.1", 0))
+    hangs = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+    url = receiver.put("/hook", Page(status=200))
+    push(r, *({"id": f"h{n}", "kind": "sleep", "callback": hangs} for n in range(3)))
+    held = [silent.accept()[0] for _ in range(3)]
+    push(r, *({"id": f"j{n}", "kind": "sleep", "callback": url} for n in range(20)))
+    until(lambda: len(receiver.seen("/hook")) == 20, 8, "the others are told, and slots are free")
+    begun = time.monotonic()
+    assert serving.stop() == 0
+    assert time.monotonic() - begun < 5, "stop does not wait for a receiver"
+    assert r.zcard("videod:outbox") == 3
+    for connection in (*held, silent):
+        connection.close()
+
+
+def test_kill_9_loses_none(serving: Daemon, r, receiver: Origin) -> None:
+    url = receiver.put("/hook", Page(status=503))
+    push(r, *({"id": f"k{n}", "kind": "sleep", "callback": url} for n in range(10)))
+    for n in range(10):
+        final(r, f"k{n}")
+    serving.kill()
+    assert r.zcard("videod:outbox") == 10
+    before = {seen.headers["x-videod-delivery"] for seen in receiver.seen("/hook")}
+    receiver.put("/hook", Page(status=200))
+    told = len(receiver.seen("/hook"))
+    serving.start()
+    due_now(r)
+    until(lambda: len(receiver.seen("/hook")) >= told + 10, 10, "all are told")
+    after = receiver.seen("/hook")[told:]
+    assert {json.loads(seen.body)["id"] for seen in after} == {f"k{n}" for n in range(10)}
+    assert before <= {seen.headers["x-videod-delivery"] for seen in after}
+
+
+def test_secrets_and_forbidden_receivers(daemon: Daemon, r, receiver: Origin) -> None:
+    daemon.start(allow_hosts="* 127.0.0.1")
+    url = receiver.put("/hook", Page(status=500)).replace("http://", "http://user:pa55word@") + "?sig=s3cret"
+    push(r, {"id": "hidden", "kind": "sleep", "callback": url})
+    until(lambda: receiver.seen("/hook"), 10, "it is told")
+    until(lambda: "answered 500" in daemon.log, 5, "and the failure is said")
+    seen = receiver.seen("/hook")[0]
+    assert seen.headers["authorization"].startswith("Basic ") and seen.path == "/hook?sig=s3cret"
+    assert "x-videod-signature" not in seen.headers, "there is no key to sign with"
+    for text in ("pa55word", "s3cret"):
+        assert text not in daemon.log
+        assert not any(text in json.dumps(event) for event in events(r))
+    push(r, {"id": "inward", "kind": "sleep", "callback": "http://169.254.169.254/latest"})
+    assert final(r, "inward")["error"]["code"] == "bad_message"
+    assert "callback" in final(r, "inward")["error"]["message"]

@@ -1,0 +1,185 @@
+"""cancel, retry, pause, resume, nodes: what people do to jobs and nodes."""
+
+from __future__ import annotations
+
+import json
+import time
+
+from tests.daemon import Daemon, accounted, events, final, push, until
+from tests.origin import Origin, Page
+
+
+def sleeps(*idents: str, seconds: float = 60) -> list[dict]:
+    return [{"id": ident, "kind": "sleep", "seconds": seconds} for ident in idents]
+
+
+def running(r, ident: str) -> None:
+    until(lambda: r.hget(f"videod:job:{ident}", "state") == "running", 10, f"{ident} runs")
+
+
+def said(daemon: Daemon, *argv: str, code: int = 0) -> str:
+    done = daemon.command(*argv)
+    assert done.returncode == code, done
+    assert (done.stderr == "") == (code == 0), done
+    assert "Traceback" not in done.stderr
+    return done.stdout if code == 0 else done.stderr
+
+
+# ------------------------------------------------------------------ cancel
+def test_cancel_kills_what_runs_within_a_second(daemon: Daemon, r) -> None:
+    """wget waits for a server that says nothing more; it and its group must be gone."""
+    with Origin() as origin:
+        url = origin.put("/slow", Page(b"x" * 100_000, stall_after=10))
+        daemon.start(allow_hosts="* 127.0.0.1")
+        push(r, {"id": "c", "url": url, "meta": {"user": 7}, "reply_to": "reply:c"})
+        until(lambda: len(origin.seen("/slow")) == 1, 10, "wget fetches")
+        before = len(daemon.marked())
+        r.set("videod:cancel:c", 1)  # what the command does, without its start-up time
+        begun = time.monotonic()
+        until(lambda: r.hget("videod:job:c", "state") == "cancelled", 5, "it is cancelled")
+        assert time.monotonic() - begun < 1.0
+        until(lambda: len(daemon.marked()) < before, 1, "wget is gone")
+    end = final(r, "c")
+    assert (end["event"], end["meta"]) == ("cancelled", {"user": 7})
+    assert json.loads(r.lindex("reply:c", 0))["event"] == "cancelled"
+    until(lambda: daemon.scratch() == [], 2, "its scratch folder is gone")
+    assert not r.exists("videod:cancel:c")
+    assert r.llen("videod:dead") == 0
+    accounted(r, ["c"])
+
+
+def test_cancel_by_command(daemon: Daemon, r) -> None:
+    daemon.start(max_worker=1)
+    push(r, *sleeps("runs", "waits", "other"))
+    running(r, "runs")
+    assert said(daemon, "cancel", "waits") == "waits: cancelled\n"
+    assert said(daemon, "cancel", "runs") == "runs: cancelled\n"
+    running(r, "other")
+    assert json.loads(daemon.command("cancel", "other", "--json").stdout)["cancelled"] is True
+    for ident in ("runs", "waits", "other"):
+        assert final(r, ident)["event"] == "cancelled"
+    assert [e["event"] for e in events(r, "waits")] == ["cancelled"]
+    assert "has ended already: waits: cancelled" in said(daemon, "cancel", "waits", code=1)
+    assert "no job of this id: never" in said(daemon, "cancel", "never", code=1)
+    accounted(r, ["runs", "waits", "other"])
+
+
+def test_cancel_takes_a_job_out_of_its_retry(daemon: Daemon, r) -> None:
+    daemon.start(retry_delay=60)
+    push(r, {"id": "late", "kind": "sleep", "fail": "fetch_failed"})
+    until(lambda: r.zcard("videod:delayed") == 1, 10, "it waits")
+    assert said(daemon, "cancel", "late") == "late: cancelled\n"
+    assert r.zcard("videod:delayed") == 0
+    assert final(r, "late")["event"] == "cancelled"
+
+
+def test_a_cancelled_job_runs_again_when_pushed_or_retried(daemon: Daemon, r) -> None:
+    daemon.start()
+    push(r, *sleeps("again"))
+    running(r, "again")
+    said(daemon, "cancel", "again")
+    assert said(daemon, "retry", "again") == "again: queued\n"
+    running(r, "again")
+    said(daemon, "cancel", "again")
+    push(r, *sleeps("again", seconds=0))
+    until(lambda: r.hget("videod:job:again", "state") == "done", 10, "it is done")
+    assert [e["event"] for e in events(r, "again")].count("cancelled") == 2
+
+
+# ------------------------------------------------------------------ retry
+def test_retry_of_dead_messages(daemon: Daemon, r) -> None:
+    daemon.start(max_attempts=1)
+    push(r, *({"id": f"d{n}", "kind": "sleep", "fail": "not_found", "meta": n} for n in range(3)))
+    push(r, b"\xff no message")  # has no id of its own
+    until(lambda: r.llen("videod:dead") == 4, 10, "all are dead")
+    assert said(daemon, "retry", "d1") == "d1: queued\n"
+    until(lambda: len(events(r, "d1")) == 4, 10, "it ran again")
+    assert [e["event"] for e in events(r, "d1")] == ["started", "dead"] * 2
+    assert [e["meta"] for e in events(r, "d1")] == [1] * 4
+    assert r.llen("videod:dead") == 4
+    nameless = next(e["id"] for e in events(r) if e.get("error", {}).get("code") == "bad_message")
+    assert json.loads(daemon.command("retry", "--all", "--json").stdout)["queued"].sort() is None
+    until(lambda: len(events(r, nameless)) == 2, 10, "the bad one is judged again, under its id")
+    until(lambda: r.llen("videod:dead") == 4, 10, "all are dead again")
+    assert r.llen("video_info_queue") == 0
+
+
+def test_retry_now_of_a_job_that_waits(daemon: Daemon, r) -> None:
+    daemon.start(retry_delay=600, max_attempts=2)
+    push(r, {"id": "soon", "kind": "sleep", "fail": "fetch_failed"})
+    until(lambda: r.zcard("videod:delayed") == 1, 10, "it waits")
+    assert said(daemon, "retry", "soon") == "soon: queued\n"
+    assert final(r, "soon")["attempt"] == 2
+
+
+def test_retry_of_what_must_not_run(daemon: Daemon, r) -> None:
+    daemon.start()
+    push(r, *sleeps("done", seconds=0), *sleeps("runs"))
+    final(r, "done")
+    running(r, "runs")
+    assert "the job is done: done: push it again" in said(daemon, "retry", "done", code=1)
+    assert "has not ended: runs: running" in said(daemon, "retry", "runs", code=1)
+    assert "no job of this id: never" in said(daemon, "retry", "never", code=1)
+    assert "one job or all?" in said(daemon, "retry", code=2)
+    assert daemon.stop("--now") == 1
+
+
+# ------------------------------------------------------------------ pause
+def test_pause_and_resume(daemon: Daemon, r) -> None:
+    daemon.start()
+    assert said(daemon, "pause") == "all nodes: paused\n"
+    push(r, *sleeps("p", seconds=0), queue="video_info_queue")
+    push(r, *sleeps("b", seconds=0), queue="batch_download_tasks")
+    # what is pushed for this node alone is taken up to a second later: it would be gone by then
+    deadline = time.monotonic() + 1.5
+    while time.monotonic() < deadline:
+        assert r.llen("video_info_queue") == r.llen("batch_download_tasks") == 1
+        time.sleep(0.05)
+    assert "takes no messages: paused" in said(daemon, "status")
+    # over restarts, and for nodes that come later
+    assert daemon.stop() == 0
+    daemon.start(node="newcomer")
+    assert "all nodes pause" in said(daemon, "nodes")
+    assert r.llen("video_info_queue") == 1
+    assert said(daemon, "resume") == "all nodes: resumed\n"
+    final(r, "p")
+    final(r, "b")
+    log = daemon.log
+    assert log.count("takes no message: paused") == 2 and log.count(" goes on") == 1
+
+
+def test_what_runs_goes_on_while_paused(daemon: Daemon, r) -> None:
+    daemon.start()
+    push(r, *sleeps("goes", seconds=1))
+    running(r, "goes")
+    said(daemon, "pause", "--node", daemon.node)
+    assert final(r, "goes")["event"] == "done"
+    document = json.loads(daemon.command("nodes", "--json").stdout)
+    assert document["paused"] is None and document["nodes"][daemon.node]["paused"]
+    assert "not paused by itself: other" in said(daemon, "resume", "--node", "other", code=1)
+    assert said(daemon, "resume", "--node", daemon.node) == f"{daemon.node}: resumed\n"
+
+
+def test_a_sick_node_pauses_itself_and_says_so(daemon: Daemon, r) -> None:
+    daemon.start(max_worker=1, retry_delay=60)
+    push(r, *({"id": f"s{n}", "kind": "sleep", "fail": "disk_full"} for n in range(8)))
+    until(lambda: "pauses itself" in daemon.log, 10, "it pauses itself")
+    until(lambda: "disk_full" in said(daemon, "nodes"), 5, "and nodes tells why")
+    begun = {e["id"] for e in events(r) if e["event"] == "started"}
+    assert 3 <= len(begun) <= 5
+    assert r.llen("video_info_queue") == 8 - len(begun)
+    said(daemon, "resume", "--node", daemon.node)
+    until(lambda: daemon.log.count("pauses itself") == 2, 10, "it tries, and pauses again")
+    # who starts it again has looked after it
+    assert daemon.stop() == 0
+    r.delete("video_info_queue")
+    daemon.start()
+    push(r, *sleeps("well", seconds=0))
+    assert final(r, "well")["event"] == "done"
+
+
+def test_one_job_that_fills_the_disk_alone_does_not_pause_the_node(daemon: Daemon, r) -> None:
+    daemon.start(max_worker=1, retry_delay=0.01, max_attempts=5)
+    push(r, {"id": "large", "kind": "sleep", "fail": "disk_full"})
+    assert final(r, "large")["attempt"] == 5
+    assert "pauses itself" not in daemon.log

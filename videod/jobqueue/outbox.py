@@ -1,0 +1,72 @@
+"""Callbacks that are still to be delivered: lent to whoever delivers, gone only when delivered or given up.
+
+A letter is written in the transaction that ends its job. So none is lost, and each has its delivery id from
+the beginning: the receiver can tell a second delivery of the same.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from dataclasses import asdict, dataclass, replace
+
+from videod.config.settings import Settings
+from videod.jobqueue.connection import Connection, Script
+from videod.jobqueue.names import Names
+
+# longer than one delivery may take: a letter that its deliverer lost is due again after this
+LENT_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Letter:
+    """One callback: `body` is the event as text, `since` (seconds since 1970) when the job ended."""
+
+    delivery: str
+    url: str
+    event: str
+    body: str
+    since: float
+    tries: int = 0
+
+    def dumps(self) -> str:
+        """The member of the set."""
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    def later(self) -> Letter:
+        """The same after one more try."""
+        return replace(self, tries=self.tries + 1)
+
+
+def letter(url: str, event: str, body: str) -> str:
+    """A new letter, as the member of the set."""
+    return Letter(secrets.token_hex(16), url, event, body, round(time.time(), 3)).dumps()
+
+
+class Outbox:
+    """The letters of all nodes. Thread-safe."""
+
+    def __init__(self, settings: Settings, connection: Connection) -> None:
+        self._key = Names.of(settings).outbox
+        self._connection = connection
+        self._lend, self._postpone = Script("outbox"), Script("postpone")
+
+    def lend(self) -> tuple[bytes, Letter] | None:
+        """A letter that is due, ours for LENT_SECONDS, and its member; None when none is due."""
+        while True:
+            member = self._connection.run(self._lend, (self._key,), (round(LENT_SECONDS * 1000),))
+            if member is None:
+                return None
+            try:
+                return member, Letter(**json.loads(member))
+            except (ValueError, TypeError):  # nobody of ours wrote it
+                self.drop(member)
+
+    def drop(self, member: bytes) -> None:
+        """Delivered, or given up."""
+        self._connection.run(self._postpone, (self._key,), (member, "", 0))
+
+    def postpone(self, member: bytes, letter: Letter, delay: float) -> None:
+        """Try it again, `delay` seconds from now."""
+        self._connection.run(self._postpone, (self._key,), (member, letter.later().dumps(), round(delay * 1000)))
