@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import http.client
 import json
+import os
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 
 import pytest
 
-from tests.daemon import Daemon, events, final, push, until
+from tests.daemon import ROOT, Daemon, events, final, push, until
 from tests.origin import Origin, Page
 from videod.attempt import delay_after
+from videod.postman import sign
 
 SECRET = "correct horse"
 
@@ -155,3 +160,35 @@ def test_secrets_and_forbidden_receivers(daemon: Daemon, r, receiver: Origin) ->
     push(r, {"id": "inward", "kind": "sleep", "callback": "http://169.254.169.254/latest"})
     assert final(r, "inward")["error"]["code"] == "bad_message"
     assert "callback" in final(r, "inward")["error"]["message"]
+
+
+def test_the_receiver_of_the_docs(daemon: Daemon, r) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    argv = [sys.executable, str(ROOT / "docs" / "examples" / "receiver.py"), str(port)]
+    environ = {**os.environ, "CALLBACK_SECRET": SECRET}
+    receiver = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, env=environ)
+    try:
+        daemon.start(allow_hosts="* 127.0.0.1", callback_secret=SECRET)
+        url = f"http://127.0.0.1:{port}/"
+        push(r, {"id": "doc", "kind": "sleep", "callback": url, "meta": "ä"})
+        assert receiver.stdout
+        assert json.loads(receiver.stdout.readline()) == final(r, "doc")
+        until(lambda: r.zcard("videod:outbox") == 0, 10, "it answered 2xx")
+        # a letter that was delivered before, one that was tampered with, one with another key
+        for body, headers, status in (
+            (b"{}", {}, 403),
+            (b'{"event":"done"}', {"X-Videod-Signature": f"t={int(time.time())},v1=00"}, 403),
+            (b"{}", {"X-Videod-Signature": sign(b"{}", SECRET, int(time.time()) - 4000)}, 403),
+            (b"{}", {"X-Videod-Signature": sign(b"{}", "other", int(time.time()))}, 403),
+            (b"{}", {"X-Videod-Signature": sign(b"{}", SECRET, int(time.time())), "X-Videod-Delivery": "n"}, 204),
+        ):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+            connection.request("POST", "/", body, headers)
+            assert connection.getresponse().status == status
+            connection.close()
+        assert json.loads(receiver.stdout.readline()) == {}
+    finally:
+        receiver.kill()
+        receiver.communicate()

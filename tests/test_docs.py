@@ -20,6 +20,7 @@ from videod import kinds
 from videod.cli.parser import build
 from videod.config import Settings, load
 from videod.errors import Failure, Permanent, Temporary
+from videod.events import FINAL
 from videod.intake import Order, read
 from videod.jobqueue import Names
 
@@ -211,7 +212,7 @@ def keys_of_the_code() -> set[str]:
         value = getattr(made, name)
         if name.startswith("_") or name in ("prefix", "node", "of", "served"):
             continue
-        found.add(value if isinstance(value, str) else value("ID" if name == "job" else "NODE"))
+        found.add(value if isinstance(value, str) else value("ID" if name in ("job", "cancel") else "NODE"))
     return found
 
 
@@ -254,7 +255,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def lived(daemon: Daemon, r: redis.Redis, film: Path) -> Daemon:
-    """A daemon that has met all that the page tells of: a clip, its duplicate, a failure, a forced end."""
+    """A daemon that has met all that the page tells of: clips, a duplicate, each way in which a job can end."""
     daemon.start(allow_paths=film.parent)
     talk = {
         "id": "talk-1",
@@ -270,6 +271,9 @@ def lived(daemon: Daemon, r: redis.Redis, film: Path) -> Daemon:
     assert (final(r, "over")["event"], final(r, "out")["event"]) == ("done", "dead")
     push(r, {"id": "long", "kind": "sleep", "seconds": 60})
     until(lambda: events(r, "long"), 10, "the long job started")
+    push(r, {"id": "late", "kind": "sleep", "fail": "fetch_failed"}, {"id": "no", "kind": "sleep", "seconds": 60})
+    until(lambda: events(r, "late")[1:], 10, "a job waits for its retry")
+    assert daemon.command("cancel", "no").returncode == 0
     assert daemon.stop("--now") == 1
     return daemon
 
@@ -295,10 +299,10 @@ def test_events_and_records_are_those_of_a_real_run(lived: Daemon, r: redis.Redi
         documented = COMMON | (output if name == "output" else more)
         for fields in seen[name]:
             assert documented - OPTIONAL <= fields <= documented | OPTIONAL, name
-        assert is_final == (name in {"done", "dead"})
+        assert is_final == (name in FINAL)
     assert output <= frozenset().union(*seen["output"])
 
-    records = {name: set(r.hkeys(f"videod:job:{name}")) for name in ("talk-1", "over", "out", "long")}
+    records = {name: set(r.hkeys(f"videod:job:{name}")) for name in ("talk-1", "over", "out", "long", "late")}
     assert names(PROTOCOL, "field", "## Job records") == set().union(*records.values())
 
     # the examples have the fields that the real ones have

@@ -42,7 +42,8 @@ def run(params: Params, ctx: Context) -> list[Output]:
     if params.fault == "poison":
         os.kill(os.getpid(), signal.SIGKILL)
     if params.fail:
-        raise next(kind for kind in _kinds(Failure) if vars(kind).get("code") == params.fail)("as the message asked for")
+        kind = next(kind for kind in _kinds(Failure) if vars(kind).get("code") == params.fail)
+        raise kind("as the message asked for")
     return []
 
 

@@ -126,13 +126,9 @@ class Settings:
     stall_timeout: float = option(
         "2m", v.duration, "a tool or transfer that moves nothing for so long is ended", live=True
     )
-    max_attempts: int = option(
-        "5", v.whole(1, 100), "tries of a job whose failure may pass (not in effect yet)", live=True
-    )
-    max_crashes: int = option("3", v.whole(1, 100), "times that a job may take its daemon down (not in effect yet)")
-    retry_delay: float = option(
-        "10", v.duration, "seconds before the second try; doubled for each further one (not in effect yet)"
-    )
+    max_attempts: int = option("5", v.whole(1, 100), "tries of a job whose failure may pass", live=True)
+    max_crashes: int = option("3", v.whole(1, 100), "times that a job may take its daemon down while it runs alone")
+    retry_delay: float = option("10", v.duration, "seconds before the second try; doubled for each further one")
     drain_timeout: float = option(
         "0", v.duration, "how long stop waits for running jobs; 0: as long as they take", live=True
     )
@@ -185,9 +181,7 @@ class Settings:
     cache_bytes: int = option("0", v.size, "cache of fetched parts; 0: none (not in effect yet)")
     recorder_jobs: int = option("1", v.whole(1, 100), "jobs at one recorder at once (not in effect yet)")
     # secrets, rights
-    callback_secret: str = option(
-        "", v.text, "key that callbacks are signed with; take it from ${file:PATH} (not in effect yet)"
-    )
+    callback_secret: str = option("", v.text, "key that callbacks are signed with; take it from ${file:PATH}")
     secrets_file: str = option("", v.path, "a second ini with secrets, mode 0600")
     user: str = option("", v.word, "run as this user when started by root")
     group: str = option("", v.word, "and this group; empty: the user's")
