@@ -36,6 +36,7 @@ from videod.logs import JobLog
 from videod.process import Guardian, Limits, Tools
 from videod.progress import Progress, Tell
 from videod.redact import hide
+from videod.space import Space
 
 LONGEST_DELAY = 3600.0
 MOST_TRIES = 100
@@ -81,6 +82,7 @@ def attempt(
     order: Order,
     settings: Settings,
     guardian: Guardian,
+    space: Space,
     cancel: Cancel,
     log: JobLog,
     tell: Tell,
@@ -93,6 +95,7 @@ def attempt(
     progress, outputs = Progress(tell), list[Output]()
     try:
         tools = _tools(order, settings, guardian, cancel, log, scratch)
+        tools.room = space.room(scratch.path, cancel)
         ctx = Context(order.job, settings, tools, log, progress, tell_output, fence, outputs=outputs)
         order.kind.run(order.params, ctx)
     except Cancelled:
@@ -106,6 +109,7 @@ def attempt(
         return Outcome("dead", error, time.monotonic() - started, progress.stage, tuple(outputs), failure)
     finally:
         scratch.clear()
+        space.release(scratch.path)
     seconds = round(time.monotonic() - started, 3)
     more = {
         "outputs": [output.as_dict() for output in outputs],

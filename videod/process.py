@@ -25,6 +25,7 @@ from videod.cancel import Cancel
 from videod.errors import EncodeFailed, Stalled, TimedOut, ToolCrashed, ToolMissing
 from videod.pipes import OnLine, Pipes
 from videod.redact import hide
+from videod.space import Room
 
 SAFE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 MARK = "VIDEOD_OWNER"
@@ -128,7 +129,8 @@ class Result:
 class Tools:
     """Runs the tools of one job: knows its token, deadline (a time.monotonic()), limits, scratch folder.
 
-    Adds up `cpu_seconds` of the children. Used by one thread. `prepare` makes the scratch folder.
+    Adds up `cpu_seconds` of the children. Used by one thread. `prepare` makes the scratch folder, `room` is what
+    may be written there.
     """
 
     guardian: Guardian
@@ -139,6 +141,7 @@ class Tools:
     stall_timeout: float = 0.0
     log: Callable[[str], None] = lambda line: None
     prepare: Callable[[], object] = lambda: None
+    room: Room | None = None
     cpu_seconds: float = 0.0
 
     def run(

@@ -26,6 +26,7 @@ from videod.logs import JobLog
 from videod.message import ENVELOPE, Envelope, fresh, read_envelope
 from videod.pool import Flight
 from videod.process import Guardian
+from videod.space import Space
 
 T = TypeVar("T")
 AGAIN_SECONDS = 0.5
@@ -57,12 +58,13 @@ class Worker:
         settings: Callable[[], Settings],
         queue: JobQueue,
         guardian: Guardian,
+        space: Space,
         ended: Callable[[str, Failure | None], None],
         log: logging.Logger,
     ) -> None:
         self._settings = settings
         self._queue = queue
-        self._guardian = guardian
+        self._guardian, self._space = guardian, space
         self._ended = ended
         self._log = log
 
@@ -142,7 +144,8 @@ class Worker:
 
         begun = time.monotonic()
         try:
-            made = attempt(order, settings, self._guardian, flight.cancel, opened.log, tell, tell_output, fence)
+            rooms = (self._guardian, self._space, flight.cancel, opened.log)
+            made = attempt(order, settings, *rooms, tell, tell_output, fence)
         except Cancelled:
             if not flight.cancel.wanted:
                 raise

@@ -34,6 +34,8 @@ def fetch_object(
         total, tag = _head(store, where)
         if most and total > most:
             raise TooBig(f"the source has {total} bytes: max_source_bytes: {most} are allowed")
+        if tools.room:
+            tools.room.wait(total)
         size = land(_pieces(store, where, total, tag), path, tools, on_size=on_size)
     finally:
         on_bytes(received)

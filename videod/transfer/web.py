@@ -8,14 +8,13 @@ being glued to the old part.
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from videod.config import Settings
-from videod.errors import Denied, DiskFull, Failure, FetchFailed, NotFound, TooBig
+from videod.errors import Denied, Failure, FetchFailed, NotFound, TooBig
 from videod.process import Tools
 from videod.transfer import wget
 from videod.transfer.chunked import fetch_chunked
@@ -35,6 +34,10 @@ _NO_SPACE = re.compile(r"No space left on device|Disk quota exceeded")
 
 class _Anew(Exception):
     """What came so far is of no use: the source changed, or its server cannot go on."""
+
+
+class _Full(Exception):
+    """There is no room for the body until another job ends."""
 
 
 class _Chunked(Exception):
@@ -93,6 +96,11 @@ class Web:
                 part.go_on = bool(part.validator)
             except _Chunked:
                 return self._chunked(request)
+            except _Full:
+                # not while wget holds the body back: that would pass for a stall
+                if self.tools.room:
+                    self.tools.room.wait(part.promised or 0)
+                part, anew = _Part(), anew - 1
             except _Anew:
                 part = _Part()
             anew += not part.go_on
@@ -182,8 +190,8 @@ class Web:
         most = self.settings.max_source_bytes
         if most and (part.promised or 0) > most:
             raise TooBig(f"the source has {part.promised} bytes: max_source_bytes: {most} are allowed")
-        if (part.promised or 0) > shutil.disk_usage(self.path.parent).free:
-            raise DiskFull(f"no space for {part.promised} bytes: {self.path.parent}: free some, or set min_free higher")
+        if self.tools.room and not self.tools.room.fits(part.promised or 0):
+            raise _Full
 
 
 def _check_part(answer: wget.Answer, part: _Part, before: int) -> None:

@@ -1,0 +1,78 @@
+"""Room on the disk of work_dir, divided among the jobs that run: what is promised to one is no one else's.
+
+Without it four jobs would each see the space that is enough for one of them, and all would fail when it is full.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from videod.cancel import Cancel
+from videod.config.settings import Settings
+from videod.errors import NoRoom
+
+# of a job: its source, and results that are at most as large
+SHARES = 2
+AGAIN_SECONDS = 0.5
+
+
+class Space:
+    """Knows what is promised to whom. Thread-safe; one for each daemon."""
+
+    def __init__(self, settings: Callable[[], Settings]) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._promised: dict[Path, int] = {}
+
+    def room(self, folder: Path, cancel: Cancel) -> Room:
+        """The room of one job, whose files are in `folder`."""
+        return Room(self, folder, cancel)
+
+    def promise(self, folder: Path, size: int) -> bool:
+        """Keep `size` bytes for `folder` if there is so much; NoRoom when waiting for other jobs is in vain."""
+        settings = self._settings()
+        with self._lock:
+            others = [other for other in self._promised if other != folder]
+            kept = sum(max(0, self._promised[other] - _used(other)) for other in others)
+            free = shutil.disk_usage(settings.work_dir).free + _used(folder) - settings.min_free
+            if size <= free - kept:
+                self._promised[folder] = size
+                return True
+        if not others:
+            text = f"the job needs {size >> 20} MiB and {max(0, free) >> 20} MiB are free beside min_free"
+            raise NoRoom(f"{text}: {settings.work_dir}: make room, or use a larger disk")
+        return False
+
+    def release(self, folder: Path) -> None:
+        """The job has ended."""
+        with self._lock:
+            self._promised.pop(folder, None)
+
+
+@dataclass(frozen=True)
+class Room:
+    """What one job may ask for."""
+
+    space: Space
+    folder: Path
+    cancel: Cancel
+
+    def fits(self, length: int) -> bool:
+        """Whether there is room for a source of `length` bytes and what is made of it; it is kept, if so."""
+        return self.space.promise(self.folder, length * SHARES)
+
+    def wait(self, length: int) -> None:
+        """Wait until there is; NoRoom when no other job would make any."""
+        while not self.fits(length):
+            self.cancel.wait(AGAIN_SECONDS)
+
+
+def _used(folder: Path) -> int:
+    try:
+        return sum(path.lstat().st_blocks * 512 for path in folder.iterdir())
+    except OSError:  # not made yet, or just removed
+        return 0
