@@ -49,6 +49,7 @@ class Daemon:
             "allow_paths": folder,
             "min_free": "100M",
             "lease": 3,
+            "max_attempts": 1,  # what fails ends at once; tests of retries say more
         }
         self.sections = ""
         self._foreground: subprocess.Popen[str] | None = None

@@ -256,7 +256,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def lived(daemon: Daemon, r: redis.Redis, film: Path) -> Daemon:
     """A daemon that has met all that the page tells of: clips, a duplicate, each way in which a job can end."""
-    daemon.start(allow_paths=film.parent)
+    daemon.start(allow_paths=film.parent, max_attempts=5)
     talk = {
         "id": "talk-1",
         "url": str(film),

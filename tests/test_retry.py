@@ -67,7 +67,7 @@ def test_the_delay_doubles_and_is_spread(daemon: Daemon, r) -> None:
 
 
 def test_while_it_waits_it_stands_in_delayed_and_its_record_says_why(daemon: Daemon, r) -> None:
-    daemon.start(retry_delay=60)
+    daemon.start(retry_delay=60, max_attempts=5)
     push(r, {"id": "w", "kind": "sleep", "fail": "upload_failed", "meta": [1], "reply_to": "reply:w"})
     until(lambda: r.zcard("videod:delayed") == 1, 10, "it waits")
     record = r.hgetall("videod:job:w")
@@ -90,7 +90,7 @@ def test_what_failed_and_then_works_is_done(daemon: Daemon, r, tmp_path: Path) -
     film = videos.encode(videos.make_master(tmp_path / "master.mkv", rate="25", seconds=3.0), tmp_path / "a.mp4")
     with Origin() as origin:
         url = origin.put("/a.mp4", Page(status=503), Page(status=500), film.read_bytes())
-        daemon.start(retry_delay=0.05, allow_hosts="* 127.0.0.1")
+        daemon.start(retry_delay=0.05, max_attempts=5, allow_hosts="* 127.0.0.1")
         push(r, {"id": "a", "url": url, "start": 1, "end": 2})
         end = final(r, "a")
         assert (end["event"], end["attempt"]) == ("done", 3)
@@ -132,7 +132,7 @@ def test_a_drain_and_a_crash_do_not_raise_the_attempt(daemon: Daemon, r) -> None
 
 @pytest.mark.parametrize("fail", ["fetch_failed", "timeout"])
 def test_max_attempts_of_the_message_counts(daemon: Daemon, r, fail: str) -> None:
-    daemon.start(retry_delay=0.01)
+    daemon.start(retry_delay=0.01, max_attempts=5)
     push(r, {"id": "m", "kind": "sleep", "fail": fail, "max_attempts": 1})
     assert final(r, "m")["attempt"] == 1
 

@@ -65,7 +65,7 @@ def test_cancel_by_command(daemon: Daemon, r) -> None:
 
 
 def test_cancel_takes_a_job_out_of_its_retry(daemon: Daemon, r) -> None:
-    daemon.start(retry_delay=60)
+    daemon.start(retry_delay=60, max_attempts=5)
     push(r, {"id": "late", "kind": "sleep", "fail": "fetch_failed"})
     until(lambda: r.zcard("videod:delayed") == 1, 10, "it waits")
     assert said(daemon, "cancel", "late") == "late: cancelled\n"
@@ -161,7 +161,7 @@ def test_what_runs_goes_on_while_paused(daemon: Daemon, r) -> None:
 
 
 def test_a_sick_node_pauses_itself_and_says_so(daemon: Daemon, r) -> None:
-    daemon.start(max_worker=1, retry_delay=60)
+    daemon.start(max_worker=1, retry_delay=60, max_attempts=5)
     push(r, *({"id": f"s{n}", "kind": "sleep", "fail": "disk_full"} for n in range(8)))
     until(lambda: "pauses itself" in daemon.log, 10, "it pauses itself")
     until(lambda: "disk_full" in said(daemon, "nodes"), 5, "and nodes tells why")

@@ -31,7 +31,6 @@ from videod.errors import (
 )
 from videod.events import Output
 from videod.intake import Order
-from videod.job import Job
 from videod.logs import JobLog
 from videod.process import Guardian, Limits, Tools
 from videod.progress import Progress, Tell
@@ -59,10 +58,10 @@ class Outcome:
     delay: float = 0.0
 
 
-def again(outcome: Outcome, job: Job, number: int, settings: Settings) -> Outcome:
-    """The outcome of attempt `number`: a retry where the class of its failure and the message allow one more."""
+def again(outcome: Outcome, number: int, most: int, settings: Settings) -> Outcome:
+    """The outcome of attempt `number` of at most `most`: a retry where the class of its failure allows one more."""
     failure = outcome.failure
-    if not isinstance(failure, Temporary) or number >= min(job.max_attempts, failure.tries or MOST_TRIES):
+    if not isinstance(failure, Temporary) or number >= min(most, failure.tries or MOST_TRIES):
         return outcome
     return replace(outcome, state="retry", delay=delay_after(number, settings.retry_delay))
 
@@ -101,7 +100,7 @@ def attempt(
     except Cancelled:
         raise
     except Exception as raised:
-        failure = failure_of(raised, progress.stage)
+        failure = failure_of(raised, progress.stage, settings.secret_values)
         log.error(f"{failure.code}: {failure}", trace=type(failure) is Internal)
         if failure.detail:
             log.error(failure.detail)
@@ -158,8 +157,8 @@ def _tools(
     )
 
 
-def failure_of(error: Exception, stage: str) -> Failure:
-    """The failure that an exception means; its stage filled in where the raiser did not know it."""
+def failure_of(error: Exception, stage: str, secrets: tuple[str, ...]) -> Failure:
+    """The failure that an exception means; its stage filled in where the raiser did not know it, secrets hidden."""
     if isinstance(error, EncodeFailed) and "No space left on device" in error.detail:
         error = DiskFull("no space left for the result: work_dir: make room", detail=error.detail)
     elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -172,4 +171,5 @@ def failure_of(error: Exception, stage: str) -> Failure:
         shown = str(error) if isinstance(error, VideodError) else f"{type(error).__name__}: {error}"
         error = Internal(hide(shown))
     error.stage = error.stage or stage
+    error.message, error.detail = hide(error.message, secrets), hide(error.detail, secrets)
     return error

@@ -40,9 +40,7 @@ class _Format(logging.Formatter):
         if record.exc_info:
             text += "\n" + self.formatException(record.exc_info)
         if not job or record.exc_info:  # else JobLog has done it already
-            text = one_line(hide(text))
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
+            text = one_line(hide(text, self._secrets))
         at = stamp(record.created)
         if self._json:
             facts = {"at": at, "level": record.levelname, "node": self._node, **job, "text": text}
@@ -131,8 +129,8 @@ class Logs:
 class JobLog:
     """The log of one job: each line carries its id; keeps the tail and the warnings for the job record."""
 
-    def __init__(self, log: logging.Logger, job: str, attempt: int, kind: str) -> None:
-        self._log = log
+    def __init__(self, log: logging.Logger, job: str, attempt: int, kind: str, secrets: Iterable[str] = ()) -> None:
+        self._log, self._secrets = log, tuple(secrets)
         self._extra = {"job": {"job": job, "attempt": attempt, "kind": kind}}
         self.tail: deque[str] = deque(maxlen=TAIL_LINES)
         self.warnings: list[str] = []
@@ -143,11 +141,11 @@ class JobLog:
 
     def debug(self, text: str) -> None:
         """A fact for who looks closely; not in the record's tail."""
-        self._log.debug("%s", one_line(hide(text)), extra=self._extra)
+        self._log.debug("%s", one_line(hide(text, self._secrets)), extra=self._extra)
 
     def warn(self, text: str) -> None:
         """Something that the producer should know: also in the job record."""
-        self.warnings.append(hide(text))
+        self.warnings.append(hide(text, self._secrets))
         self._log.warning("%s", self._keep(text), extra=self._extra)
 
     def error(self, text: str, *, trace: bool = False) -> None:
@@ -155,6 +153,6 @@ class JobLog:
         self._log.error("%s", self._keep(text), extra=self._extra, exc_info=trace)
 
     def _keep(self, text: str) -> str:
-        shown = one_line(hide(text))
+        shown = one_line(hide(text, self._secrets))  # hidden first: half a secret would not be found
         self.tail.append(f"{stamp()} {shown}")
         return shown

@@ -8,6 +8,7 @@ of a tool's stderr is covered as well as our own.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from urllib.parse import urlsplit, urlunsplit
 
 _ADDRESS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>[^\s\"'<>|\\^`]+)")
@@ -15,8 +16,10 @@ _SECRET = re.compile(r"://|authorization|token|cookie", re.IGNORECASE)
 _BEARER = re.compile(r"(?i)\b(authorization|proxy-authorization|x-[a-z-]*token|cookie)(\s*[:=]\s*)[^\r\n]+")
 
 
-def hide(text: str) -> str:
-    """`text` with the user info and the query of each address in it taken out."""
+def hide(text: str, secrets: Iterable[str] = ()) -> str:
+    """`text` with the user info and the query of each address in it taken out, and these secrets of the ini."""
+    for secret in secrets:
+        text = text.replace(secret, "***")
     if not _SECRET.search(text):  # so it is with most lines, and this is asked of each of them
         return text
     return _ADDRESS.sub(lambda found: _bare(found["scheme"], found["rest"]), _BEARER.sub(r"\1\2***", text))

@@ -151,7 +151,7 @@ class Worker:
                 raise
             flight.cancel = Cancel()  # the old one would end the commit, too
             return Outcome("cancelled", {}, time.monotonic() - begun)
-        return again(made, order.job, claim.envelope.attempt, settings)
+        return again(made, claim.envelope.attempt, order.job.max_attempts, settings)
 
     def _bury(self, flight: Flight, before: Envelope | None, rejected: Rejected, settings: Settings) -> None:
         """End a message that is wrong: claimed without `started`, then dead."""
@@ -164,7 +164,8 @@ class Worker:
         elif opened.verdict == "ours":
             rejected.error.stage = "message" if rejected.error.code != Crashed.code else ""
             opened.log.error(f"{rejected.error.code}: {rejected.error}")
-            self._commit(flight, opened, _dead(rejected.error))
+            made = again(_dead(rejected.error), teller.attempt, settings.max_attempts, settings)
+            self._commit(flight, opened, made)
 
     def _forged(self, flight: Flight, settings: Settings) -> None:
         error = BadMessage("is not one of ours", field="videod")
@@ -173,7 +174,7 @@ class Worker:
     def _open(
         self, flight: Flight, before: Envelope | None, teller: Teller, known: Head, *, again: bool, bad: bool
     ) -> Opened:
-        log = JobLog(self._log, teller.id, teller.attempt, teller.kind)
+        log = JobLog(self._log, teller.id, teller.attempt, teller.kind, self._settings().secret_values)
         claim = Claim.of(_envelope(flight, teller.id, before), teller, known.reply_to, known.callback)
         flight.elements = (flight.taken.element, claim.element)
         record = _record(claim, bad=bad)

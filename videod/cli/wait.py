@@ -37,6 +37,9 @@ class Lines:
     def update(self, record: dict[str, Any]) -> None:
         """Show where it stands."""
         line = f"{record['state']} {record.get('stage', '')}".strip()
+        if record["state"] == "retry":
+            error = record.get("error") or {}
+            line = f"retry at {record.get('retry_at')}: {error.get('code')}: {error.get('message')}"
         if line != self._last:
             self._last = line
             print(line, file=sys.stderr, flush=True)
