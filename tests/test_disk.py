@@ -97,6 +97,7 @@ def test_below_min_free_nothing_is_taken(small: Daemon, r, disk: Path) -> None:
     (disk / "more").write_bytes(bytes(MIB))
     until(lambda: r.llen("video_info_queue") == 1, 2, "it waits")
     assert events(r, "b") == []
+    until(lambda: "takes no messages: work_dir has" in small.command("status").stdout, 5, "status tells why")
     (disk / "ballast").unlink()
     assert final(r, "b")["event"] == "done"
     assert "takes messages again" in small.log

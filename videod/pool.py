@@ -21,6 +21,7 @@ class Flight:
 
     `elements`: how it may stand in the running list: as it was taken, as our envelope, or, while the claim
     is under way, either. Written by the worker, in one assignment. `alone`: no other may run beside it.
+    `committing`: its end is being written, and the message may have left the running list already.
     """
 
     taken: Taken
@@ -29,6 +30,7 @@ class Flight:
     elements: tuple[bytes, ...] = ()
     job: str = ""
     stage: str = ""
+    committing: bool = False
     since: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:

@@ -70,7 +70,7 @@ class Service:
         self._phase = Phase.RUNNING
         self._losses, self._counted = rooms.health.losses, time.monotonic()
         self._low, self._looked = False, 0.0
-        self._pausing = ""
+        self._pausing = self._lack = ""
         self._postman = Postman(lambda: self.settings, rooms.outbox, self._log)
         space = Space(lambda: self.settings)
         self._worker = Worker(lambda: self.settings, rooms.queue, rooms.guardian, space, self._ended, self._log)
@@ -144,7 +144,7 @@ class Service:
             self._log.warning("gave back %d messages that no thread works on", found)
         known = set(held)
         for flight, elements in before.items():
-            if known.isdisjoint((*elements, *flight.elements)):  # or it has just ended
+            if not flight.committing and known.isdisjoint((*elements, *flight.elements)):
                 flight.cancel.set()
         self._losses, self._counted = losses, time.monotonic()
 
@@ -166,10 +166,10 @@ class Service:
         low = free < self.settings.min_free
         if low != self._low:
             self._low = low
-            what = "takes no message" if low else "takes messages again"
-            self._log.warning(
-                "%s: work_dir has %d MiB free, min_free is %d MiB", what, free >> 20, self.settings.min_free >> 20
-            )
+            facts = f"work_dir has {free >> 20} MiB free, min_free is {self.settings.min_free >> 20} MiB"
+            self._lack = facts if low else ""
+            self._log.warning("%s: %s", "takes no message" if low else "takes messages again", facts)
+            self._heartbeat.now()
         return not low
 
     def _handle_signals(self) -> None:
@@ -266,7 +266,7 @@ class Service:
         """What stands in this node's entry beside who it is."""
         busy = [flight.job for flight in self._pool.flights()]
         facts = {"state": self._phase.value, "slots": self._pool.size, "busy": len(busy), "jobs": busy}
-        return {**facts, "paused": self._pausing}
+        return {**facts, "paused": self._pausing, "lacks": self._lack}
 
     def _status(self) -> str:
         paused = ", paused" if self._pausing else ""

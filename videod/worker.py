@@ -213,6 +213,7 @@ class Worker:
                 return self._queue.retry(claim, outcome.delay, more, record)
             return self._queue.finish(claim, outcome.state, more, record)
 
+        flight.committing = True
         verdict = self._insist(flight, step)
         if verdict == "gone":
             log.error(f"{outcome.state}, but the message is no longer ours: nothing was committed")

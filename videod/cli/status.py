@@ -47,7 +47,7 @@ def _from_redis(here: Place) -> dict[str, Any]:
         jobs = Browse(settings, connect(settings))
         node = jobs.nodes().get(settings.node, {})
         facts = {"slots": node.get("slots", settings.max_worker), "since": node.get("since")}
-        facts |= {"paused": node["paused"]} if node.get("paused") and here.running else {}
+        facts |= {name: node[name] for name in ("paused", "lacks") if node.get(name) and here.running}
         return {**facts, "jobs": [_brief(job) for job in jobs.running()], "queues": jobs.lengths()}
     except VideodError as error:
         return {"problem": hide(str(error))}
@@ -69,6 +69,8 @@ def _show(document: dict[str, Any], here: Place) -> None:
         print(f"  {document['problem']}")
         return
     print(f"  redis: {document['redis']}")
+    if "lacks" in document:
+        print(f"  takes no messages: {document['lacks']}")
     if "paused" in document:
         print(f"  takes no messages: paused: {document['paused']}; go on: videod resume")
     if "slots" in document:
