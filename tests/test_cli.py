@@ -182,7 +182,10 @@ def test_check_tells_what_is_wrong(daemon: Daemon, r) -> None:
     try:
         done = daemon.command("check", "prod")
         assert done.returncode == 1
-        assert "set noeviction" in done.stdout
+        assert "with maxmemory-policy allkeys-lru it deletes queues" in done.stdout
+        done = daemon.command("start", "prod")
+        assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+        assert "set maxmemory-policy noeviction" in done.stderr
     finally:
         r.config_set("maxmemory", "0")
         r.config_set("maxmemory-policy", "noeviction")

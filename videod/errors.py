@@ -49,6 +49,10 @@ class RedisRefused(RedisAway):
     """Redis answered that it will not do this: a key of another type, no permission, another hash slot."""
 
 
+class RedisUnfit(VideodError):
+    """This Redis would lose messages, or cannot do what videod needs; waiting does not help."""
+
+
 class Cancelled(Exception):
     """The job was told to stop: by a forced end of the daemon or by the user. Not a failure."""
 

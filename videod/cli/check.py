@@ -119,21 +119,19 @@ def _redis(here: Place) -> Iterator[Finding]:
 
 
 def _durability(connection: Connection) -> Iterator[Finding]:
-    names = ("appendonly", "appendfsync", "maxmemory", "maxmemory-policy")
     try:
-        values = {name: _config(connection, name) for name in names}
+        values = {name: _config(connection, name) for name in ("appendonly", "appendfsync")}
     except VideodError:
         yield Finding(
             "redis", "CONFIG GET is not allowed: cannot tell whether it keeps what it acknowledged", advice=True
         )
         return
     if values["appendonly"] != "yes":
-        yield Finding("redis", "appendonly is no: messages are lost when Redis dies: set appendonly yes", advice=True)
+        text = "appendonly is no: messages are lost when Redis dies: set appendonly yes, appendfsync always"
+        yield Finding("redis", text, advice=True)
     elif values["appendfsync"] != "always":
-        yield Finding("redis", "appendfsync is not always: about two seconds are at risk in a crash", advice=True)
-    if values["maxmemory"] not in ("", "0") and values["maxmemory-policy"] != "noeviction":
-        text = f"maxmemory-policy is {values['maxmemory-policy']}: messages may be evicted: set noeviction"
-        yield Finding("redis", text, 1)
+        text = "appendfsync is not always: about two seconds are at risk in a crash: set appendfsync always"
+        yield Finding("redis", text, advice=True)
 
 
 def _config(connection: Connection, name: str) -> str:

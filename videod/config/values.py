@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from videod.config import hosts as rules
+from videod.config import redis_url as addresses
 
 Parser = Callable[[str], Any]
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -123,16 +124,8 @@ def text(value: str) -> str:
 
 def redis_url(value: str) -> str:
     """Where Redis is."""
-    allowed = "redis://, rediss:// or unix:// with host or path, or embedded"
-    if value == "embedded":
-        return value
-    try:
-        parts = urlsplit(value)
-        parts.port  # noqa: B018 - raises on a port that is none
-    except ValueError:
-        raise ValueError(allowed) from None
-    if parts.scheme not in ("redis", "rediss", "unix") or not (parts.hostname or parts.path):
-        raise ValueError(allowed)
+    if value != "embedded":
+        addresses.parse(value)
     return value
 
 

@@ -6,68 +6,33 @@ retries are switched off: a hidden second LMOVE after a lost answer would take t
 
 from __future__ import annotations
 
-import logging
 import threading
-import time
 from collections.abc import Callable, Sequence
 from importlib.resources import files
 from typing import Any
-from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+from redis.sentinel import Sentinel, SentinelConnectionPool
 
 from videod.config.ini import embedded_socket
+from videod.config.redis_url import RedisUrl, parse
 from videod.config.settings import Settings
-from videod.errors import RedisAway, RedisRefused
+from videod.errors import ConfigError, RedisAway, RedisRefused, RedisUnfit
+from videod.jobqueue import refusals, rights
+from videod.jobqueue.health import Health
+from videod.jobqueue.names import Names
+from videod.jobqueue.replicas import Replicas, facts
 from videod.redact import hide
+
+__all__ = ["BLOCK_SECONDS", "Connection", "Health", "Script"]
 
 ANSWER_SECONDS = 10.0
 BLOCK_SECONDS = 1.0
-CONNECT_SECONDS = 5.0
-OLDEST = (6, 2)
-MOST_REFUSALS = 100
-
-
-class Health:
-    """Says once that Redis is away and once that it is back. Owns that knowledge; shared by all threads."""
-
-    def __init__(self, log: logging.Logger) -> None:
-        self._log = log
-        self._lock = threading.Lock()
-        self._since: float | None = None
-        self._refusals: set[str] = set()
-        self.losses = 0
-
-    def away(self, error: RedisAway) -> None:
-        """A call failed."""
-        with self._lock:
-            self.losses += 1
-            if self._since is None:
-                self._since = time.monotonic()
-                self._log.error("Redis is away: %s", error)
-
-    def refused(self, text: str) -> None:
-        """Redis answered that it will not: said once for each text, since the loop asks again and again."""
-        with self._lock:
-            if text not in self._refusals and len(self._refusals) < MOST_REFUSALS:
-                self._refusals.add(text)
-                self._log.error("Redis refuses: %s: mend the key or the rights", text)
-
-    def back(self) -> None:
-        """A call succeeded."""
-        if self._since is None:
-            return
-        with self._lock:
-            if self._since is not None:
-                self._log.warning("Redis is back after %.1f s", time.monotonic() - self._since)
-                self._since = None
-
-    @property
-    def is_away(self) -> bool:
-        """Whether the last call failed."""
-        return self._since is not None
+# short, since a SYN that was lost in a partition is sent again after 1, 2, 4 s: a new attempt is quicker
+CONNECT_SECONDS = 3.0
+SENTINEL_SECONDS = 1.0
 
 
 class Script:
@@ -88,19 +53,11 @@ class Connection:
     """
 
     def __init__(self, settings: Settings, health: Health | None = None) -> None:
-        url = address(settings)
-        self._shown = hide(url)
+        self._settings = settings
+        self._shown = hide(address(settings))
         self._health = health
-        self._pool = redis.ConnectionPool.from_url(
-            url,
-            # a blocking read must not end before Redis answers it, or the answer's message is lost on the way
-            socket_timeout=ANSWER_SECONDS + BLOCK_SECONDS,
-            socket_connect_timeout=CONNECT_SECONDS,
-            retry=Retry(NoBackoff(), 0),
-            health_check_interval=0,
-            client_name="videod",
-            protocol=2,
-        )
+        self._pool = _pool(_parsed(settings))
+        self._replicas = Replicas(health)
         self._own = threading.local()
         self._open: list[Any] = []
 
@@ -110,61 +67,94 @@ class Connection:
 
     def many(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
         """Several commands in one round trip; not one transaction."""
-
-        def work() -> list[Any]:
-            socket = self._socket()
-            socket.send_packed_command(socket.pack_commands(commands))
-            answers = [_answer(socket) for _ in commands]  # all, before one is raised: the socket is used again
-            for answer in answers:
-                if isinstance(answer, redis.exceptions.ResponseError):
-                    raise answer
-            return answers
-
-        found: list[Any] = self._guarded(work)
+        found: list[Any] = self._guarded(lambda: self._all(commands))
         return found
 
-    def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
-        """One script, atomically; one round trip unless Redis has forgotten it."""
-        return self._guarded(lambda: self._evaluate(script, keys, arguments))
+    def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Any], *, durable: bool = False) -> Any:
+        """One script, atomically; one round trip unless Redis has forgotten it.
+
+        `durable`: where Redis has replicas, returns when one of them has what the script wrote, so that no
+        failover undoes it. When the connection breaks before that is known, RedisAway: run it again. A script
+        that changes nothing the second time must still write something, or there is nothing to wait for.
+        """
+        return self._guarded(lambda: self._evaluate(script, keys, arguments, durable), keys)
 
     def _execute(self, *command: Any) -> Any:
         socket = self._socket()
         socket.send_packed_command(socket.pack_command(*command))
         return socket.read_response()
 
-    def _evaluate(self, script: Script, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
+    def _all(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
+        socket = self._socket()
+        socket.send_packed_command(socket.pack_commands(commands))
+        answers = [_answer(socket) for _ in commands]  # all, before one is raised: the socket is used again
+        for answer in answers:
+            if isinstance(answer, redis.exceptions.ResponseError):
+                raise answer
+        return answers
+
+    def _evaluate(self, script: Script, keys: Sequence[str], arguments: Sequence[Any], durable: bool) -> Any:
+        if durable and self._replicas.look_due():
+            self._look()
+        run = self._copied if durable and self._replicas.patience else self._execute
         try:
             if script.sha:
-                return self._execute("EVALSHA", script.sha, len(keys), *keys, *arguments)
+                return self._sure(run("EVALSHA", script.sha, len(keys), *keys, *arguments), durable)
         except redis.exceptions.NoScriptError:
             pass
         script.sha = self._execute("SCRIPT", "LOAD", script.text)
-        return self._execute("EVALSHA", script.sha, len(keys), *keys, *arguments)
+        return self._sure(run("EVALSHA", script.sha, len(keys), *keys, *arguments), durable)
+
+    def _copied(self, *command: Any) -> Any:
+        answer, copies = self._all([command, ("WAIT", 1, self._replicas.patience)])
+        self._replicas.acknowledged(copies)
+        return answer
+
+    def _sure(self, answer: Any, durable: bool) -> Any:
+        # a replica refuses a write but not a script that found nothing to do: its data may be old, or gone
+        if durable and b"gone" in (answer, answer[0] if isinstance(answer, list) else None):
+            self._look()
+        return answer
+
+    def _look(self) -> None:
+        info = facts(self._execute("INFO", "replication"))
+        if info.get("role") == "slave":
+            raise redis.exceptions.ReadOnlyError("it is a replica now")
+        self._replicas.learned(info)
 
     def _socket(self) -> Any:
         """This thread's, closed first if others noticed a loss meanwhile: it would look like another loss."""
         losses = self._health.losses if self._health else 0
-        try:
-            socket, seen = self._own.socket, self._own.seen
-        except AttributeError:
-            socket, seen = self._pool.make_connection(), losses  # type: ignore[no-untyped-call, unused-ignore]
-            self._open.append(socket)
-            self._own.socket, self._own.seen = socket, seen
-        if seen != losses:
-            self._own.seen = losses
-            socket.disconnect()
-        return socket
+        own = self._own
+        if not hasattr(own, "socket"):
+            own.socket, own.connected, own.seen = self._pool.make_connection(), False, losses
+            self._open.append(own.socket)
+        if own.seen != losses:
+            own.seen = losses
+            self._drop()
+        if not own.connected:
+            # not left to the first command: that would pass by the Sentinels, to localhost
+            own.socket.connect()
+            own.connected = True
+        return own.socket
 
-    def _guarded(self, work: Callable[[], Any]) -> Any:
+    def _drop(self) -> None:
+        if hasattr(self._own, "socket"):
+            self._own.socket.disconnect()
+            self._own.connected = False
+
+    def _guarded(self, work: Callable[[], Any], keys: Sequence[str] = ()) -> Any:
         try:
             answer = work()
         except redis.exceptions.RedisError as error:
-            text = f"{self._shown}: {hide(' '.join(str(error).split()))[:300]}"
-            if _refused(error):
+            text = hide(" ".join(str(error).split()))[:300]
+            if isinstance(error, redis.exceptions.ResponseError) and (why := refusals.explain(error, text, keys)):
+                refused = f"{self._shown}: {why}"
                 if self._health:
-                    self._health.refused(text)
-                raise RedisRefused(text) from None
-            away = RedisAway(text)
+                    self._health.refused(refused)
+                raise RedisRefused(refused) from None
+            self._lost()
+            away = RedisAway(f"{self._shown}: {text}")
             if self._health:
                 self._health.away(away)
             raise away from None
@@ -172,19 +162,26 @@ class Connection:
             self._health.back()
         return answer
 
+    def _lost(self) -> None:
+        """Begin anew from the address: the master may be another by now, and this socket out of step."""
+        self._replicas.forget()
+        self._drop()
+
     def check(self) -> str:
-        """Redis' version; RedisAway where it does not answer or is older than 6.2."""
+        """Redis' version; RedisAway where it does not answer, RedisUnfit where it would lose messages."""
         try:
             self._execute("PING")  # refused while Redis loads its data; INFO is not
-            info = self._execute("INFO", "server").decode()
+            info = facts(self._execute("INFO"))
         except redis.exceptions.RedisError as error:
-            why = hide(" ".join(str(error).split()))[:200]
-            raise RedisAway(f"Redis does not answer: {self._shown}: {why}: start it or mend 'redis'") from None
-        lines = (line.split(":", 1) for line in info.splitlines() if ":" in line)
-        version: str = dict(lines).get("redis_version", "0")
-        if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
-            raise RedisAway(f"Redis is {version}: {self._shown}: videod needs 6.2 or newer")
-        return version
+            self._lost()
+            raise RedisAway(refusals.at_start(error, self._shown, hide(" ".join(str(error).split()))[:200])) from None
+        names = Names.of(self._settings)
+        refusals.judge(info, self._shown, names)
+        if missing := self.run(Script("rights"), rights.keys(names), rights.needed()):
+            lacks = " ".join(f"+{name.decode().lower()}" for name in missing)
+            raise RedisUnfit(f"Redis' user lacks rights: {self._shown}: {lacks}: give them, see docs/operations.md")
+        valkey = info.get("valkey_version")
+        return f"Valkey {valkey}" if valkey else info.get("redis_version", "0")
 
     def close(self) -> None:
         """Close all sockets."""
@@ -193,11 +190,50 @@ class Connection:
 
 
 def address(settings: Settings) -> str:
-    """The URL for the client."""
-    if settings.redis == "embedded":
-        return "unix://" + embedded_socket(settings)
-    parts = urlsplit(settings.redis)
-    return settings.redis if parts.query or parts.path.strip("/") else settings.redis.rstrip("/") + "/0"
+    """Where Redis is, as an address."""
+    return "unix://" + embedded_socket(settings) if settings.redis == "embedded" else settings.redis
+
+
+def _parsed(settings: Settings) -> RedisUrl:
+    found = parse(address(settings))
+    for file in found.files:
+        try:
+            open(file, "rb").close()
+        except IsADirectoryError:
+            continue
+        except OSError as error:
+            raise ConfigError(f"[{settings.env}] redis: {file}: {error.strerror}: mend the address") from None
+    return found
+
+
+def _pool(address: RedisUrl) -> Any:
+    """What makes the connections; with Sentinels each of these asks them for the master when it connects."""
+    ours = {
+        # a blocking read must not end before Redis answers it, or the answer's message is lost on the way
+        "socket_timeout": ANSWER_SECONDS + BLOCK_SECONDS,
+        "socket_connect_timeout": CONNECT_SECONDS,
+        "retry": Retry(NoBackoff(), 0),  # type: ignore[no-untyped-call, unused-ignore]
+        "health_check_interval": 0,
+        "client_name": "videod",
+        "protocol": 2,
+    }
+    if not address.sentinels:
+        return redis.ConnectionPool.from_url(address.url, **ours)
+    known = redis.ConnectionPool.from_url(address.url).connection_kwargs
+    options = {k: v for k, v in known.items() if k in ("username", "password", "db") or k.startswith("ssl_")}
+    tls = {"ssl": address.tls, **{k: v for k, v in options.items() if k.startswith("ssl_")}}
+    asking: dict[str, Any] = {
+        "socket_timeout": SENTINEL_SECONDS,
+        "socket_connect_timeout": SENTINEL_SECONDS,
+        "protocol": 2,
+    }
+    asking |= {"username": address.sentinel_username, "password": address.sentinel_password}
+    manager = Sentinel(  # type: ignore[no-untyped-call, unused-ignore]
+        address.sentinels, sentinel_kwargs={**asking, **tls, "retry": Retry(NoBackoff(), 0)}
+    )
+    return SentinelConnectionPool(  # type: ignore[no-untyped-call, unused-ignore]
+        address.service, manager, **ours, **options, ssl=address.tls
+    )
 
 
 def _answer(socket: Any) -> Any:
@@ -205,11 +241,3 @@ def _answer(socket: Any) -> Any:
         return socket.read_response()
     except redis.exceptions.ResponseError as error:
         return error
-
-
-def _refused(error: redis.exceptions.RedisError) -> bool:
-    """Whether trying again is in vain: an error that Redis answered and that does not pass by itself."""
-    if not isinstance(error, redis.exceptions.ResponseError):
-        return False
-    text = str(error)
-    return any(word in text for word in ("WRONGTYPE", "NOPERM", "CROSSSLOT", "permission", "same slot"))

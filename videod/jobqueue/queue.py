@@ -110,7 +110,7 @@ class JobQueue:
         arguments = [taken.element, claim.element, token, int(again), teller.id, self._events_max, self._keep_ms]
         arguments += [teller.event("started"), int(not bad), *_flat(record)]
         keys = self._with_reply((names.running(), names.job(teller.id), names.events), claim)
-        verdict, more = self.shared.run(self._claim, keys, arguments)
+        verdict, more = self.shared.run(self._claim, keys, arguments, durable=True)
         return verdict.decode(), more.decode()
 
     def finish(self, claim: Claim, state: str, more: Mapping[str, Any], record: Mapping[str, Any]) -> str:
@@ -134,7 +134,7 @@ class JobQueue:
         names, ident = self.names, claim.teller.id
         job, cancel = names.job(ident), names.cancel(ident)
         keys = (names.running(), job, names.events, names.dead, names.progress, names.outbox, cancel)
-        answer: bytes = self.shared.run(self._finish, self._with_reply(keys, claim), arguments)
+        answer: bytes = self.shared.run(self._finish, self._with_reply(keys, claim), arguments, durable=True)
         return answer.decode()
 
     def retry(self, claim: Claim, delay: float, more: Mapping[str, Any], record: Mapping[str, Any]) -> str:
@@ -147,7 +147,7 @@ class JobQueue:
         arguments = [claim.element, envelope.token, envelope.id, self._events_max, self._keep_ms, event]
         arguments += [coming, round(delay * 1000), *_flat({**record, "retry_at": at, "crashes": 0})]
         keys = (names.running(), names.job(envelope.id), names.events, names.delayed)
-        answer: bytes = self.shared.run(self._retry, self._with_reply(keys, claim), arguments)
+        answer: bytes = self.shared.run(self._retry, self._with_reply(keys, claim), arguments, durable=True)
         return answer.decode()
 
     def holds(self, claim: Claim) -> bool:

@@ -10,8 +10,11 @@ local refused = wrong(running, 'list', job, 'hash', events, 'stream')
 if refused then return refused end
 local at = redis.call('LPOS', running, element)
 if not at then
-  if redis.call('LPOS', running, envelope) then return { 'ours', '' } end
-  return { 'gone', '' }
+  at = redis.call('LPOS', running, envelope)
+  if not at then return { 'gone', '' } end
+  -- written again as it is: on a new connection WAIT would else have nothing to wait for
+  redis.call('LSET', running, at, envelope)
+  return { 'ours', '' }
 end
 local record = redis.call('HMGET', job, 'state', 'token')
 local state = record[1]

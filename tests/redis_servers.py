@@ -1,0 +1,205 @@
+"""Redis servers for the tests: on TCP, as replica, Sentinel or node of a cluster; and a relay that makes trouble.
+
+`REDIS_SERVER` names another redis-server or valkey-server than the one in PATH.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import struct
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import redis
+
+from tests.daemon import until
+
+BINARY = os.environ.get("REDIS_SERVER", "redis-server")
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()[1]
+
+
+class Tcp:
+    """One server on a port of 127.0.0.1."""
+
+    def __init__(self, folder: Path, *options: str, port: int | None = None) -> None:
+        self.port = port or free_port()
+        self.folder = folder / str(self.port)
+        self.folder.mkdir()
+        self.options = options
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        base = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", ""]
+        base += ["--logfile", str(self.folder / "log")]
+        if "v=6." not in version():  # which needs no leave
+            base += ["--enable-debug-command", "yes"]
+        options = [*base, "--repl-diskless-sync-delay", "0", "--appendonly", "yes", *self.options]
+        self.process = subprocess.Popen([BINARY, *options], stdout=subprocess.DEVNULL)
+        until(self.answers, 10, "redis-server answers")
+
+    def answers(self) -> bool:
+        try:
+            return bool(self.client().ping())
+        except redis.exceptions.RedisError:
+            return False
+
+    def client(self) -> redis.Redis:
+        return redis.Redis(port=self.port, decode_responses=True, protocol=2, socket_timeout=5)
+
+    def kill(self) -> None:
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+
+def version() -> str:
+    return subprocess.run([BINARY, "--version"], capture_output=True, text=True).stdout
+
+
+class Watched:
+    """A master, a replica and three Sentinels that fail over within about a second."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.folder = folder
+        self.data = [Tcp(folder, *options), Tcp(folder, *options)]
+        self.sentinels: list[subprocess.Popen[bytes]] = []
+        self.ports = [free_port() for _ in range(3)]
+
+    @property
+    def url(self) -> str:
+        return "redis+sentinel://" + ",".join(f"127.0.0.1:{port}" for port in self.ports) + "/films/0"
+
+    def start(self) -> None:
+        first, second = self.data
+        first.start()
+        second.start()
+        second.client().replicaof("127.0.0.1", first.port)
+        until(lambda: first.client().info("replication").get("slave0", {}).get("state") == "online", 20, "replica")
+        for port in self.ports:
+            place = self.folder / str(port)
+            place.mkdir()
+            lines = [f"port {port}", "bind 127.0.0.1", f"dir {place}", f"logfile {place}/log"]
+            lines += [f"sentinel monitor films 127.0.0.1 {first.port} 2"]
+            lines += [f"sentinel {what}" for what in ("down-after-milliseconds films 500",)]
+            lines += ["sentinel failover-timeout films 3000", "sentinel parallel-syncs films 1"]
+            (place / "sentinel.conf").write_text("\n".join(lines) + "\n")
+            command = [BINARY, str(place / "sentinel.conf"), "--sentinel"]
+            self.sentinels.append(subprocess.Popen(command, stdout=subprocess.DEVNULL))
+        for port in self.ports:
+            until(lambda port=port: self._knows_all(port), 20, "the Sentinels know each other")
+
+    def _knows_all(self, port: int) -> bool:
+        try:
+            state = redis.Redis(port=port, protocol=2, decode_responses=True).sentinel_master("films")
+        except redis.exceptions.RedisError:
+            return False
+        return state["num-other-sentinels"] == 2 and state["num-slaves"] == 1
+
+    def master(self) -> Tcp:
+        """Whom the Sentinels name."""
+        client = redis.Redis(port=self.ports[0], protocol=2, decode_responses=True)
+        port = int(client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "films")[1])
+        return next(server for server in self.data if server.port == port)
+
+    def other(self, server: Tcp) -> Tcp:
+        return self.data[1 - self.data.index(server)]
+
+    def synced(self) -> bool:
+        """The master has its replica, and the Sentinels know it: a failover would go well."""
+        try:
+            online = self.master().client().info("replication").get("slave0", {}).get("state") == "online"
+            return online and all(self._knows_all(port) for port in self.ports)
+        except redis.exceptions.RedisError:
+            return False
+
+    def end(self) -> None:
+        for sentinel in self.sentinels:
+            sentinel.kill()
+            sentinel.wait()
+        for server in self.data:
+            server.kill()
+
+
+@contextlib.contextmanager
+def short_folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="videod-redis-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+class Network:
+    """A relay between the daemon and a server: holds bytes back, slows them down, or resets connections."""
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self.open = threading.Event()
+        self.open.set()
+        self.delay = 0.0
+        self.resets = 0
+        self._pairs: set[tuple[socket.socket, socket.socket]] = set()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def __enter__(self) -> Network:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.close()
+        self.open.set()
+        self.reset_all()
+
+    def reset_all(self) -> int:
+        """RST on every connection: what is under way is lost on both sides."""
+        pairs = list(self._pairs)
+        for pair in pairs:
+            self._end(pair, reset=True)
+        self.resets += len(pairs)
+        return len(pairs)
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self._listener.accept()
+                far = socket.create_connection(("127.0.0.1", self._target))
+            except OSError:
+                return
+            pair = (near, far)
+            self._pairs.add(pair)
+            for source, sink in (pair, pair[::-1]):
+                threading.Thread(target=self._copy, args=(source, sink, pair), daemon=True).start()
+
+    def _copy(self, source: socket.socket, sink: socket.socket, pair: tuple[socket.socket, socket.socket]) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                self.open.wait()
+                if self.delay:
+                    time.sleep(self.delay)
+                sink.sendall(data)
+        self._end(pair, reset=False)
+
+    def _end(self, pair: tuple[socket.socket, socket.socket], *, reset: bool) -> None:
+        self._pairs.discard(pair)
+        for end in pair:
+            with contextlib.suppress(OSError):
+                if reset:
+                    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                end.shutdown(socket.SHUT_RDWR) if not reset else None
+            if reset:
+                end.close()

@@ -1,0 +1,29 @@
+"""Which rights the user in Redis must have, asked before anything is taken.
+
+A right that is missing shows in the middle of a script, when it has written already and Redis takes nothing
+back: an end could be committed whose event nobody gets.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+
+from videod.jobqueue.names import Names
+
+# what Python sends besides the scripts; tests/test_redis_tls.py holds it to the code
+DIRECT = ("BLMOVE", "HGET", "HGETALL", "HMGET", "LLEN", "LPUSH", "LRANGE", "LREM", "SCAN", "WAIT")
+# without these none of this can be asked
+BASIC = ("PING", "INFO", "EVALSHA", "SCRIPT|LOAD", "CLIENT|SETNAME", "SELECT")
+
+
+def needed() -> list[str]:
+    """The commands, those within our scripts as they stand there."""
+    texts = [file.read_text() for file in (files("videod.jobqueue") / "scripts").iterdir() if file.name[-4:] == ".lua"]
+    return sorted({*DIRECT, *re.findall(r"redis\.p?call\('([A-Z]+)'", "".join(texts))})
+
+
+def keys(names: Names) -> list[str]:
+    """One key of each sort."""
+    own = [names.running(), names.job("x"), names.events, names.progress, names.dead, names.nodes]
+    return [*own, *names.served]
