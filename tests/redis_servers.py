@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from tests.daemon import until
 
@@ -32,8 +34,9 @@ def free_port() -> int:
 class Tcp:
     """One server on a port of 127.0.0.1."""
 
-    def __init__(self, folder: Path, *options: str, port: int | None = None) -> None:
-        self.port = port or free_port()
+    def __init__(self, folder: Path, *options: str, password: str | None = None) -> None:
+        self.port = free_port()
+        self.password = password
         self.folder = folder / str(self.port)
         self.folder.mkdir()
         self.options = options
@@ -59,7 +62,10 @@ class Tcp:
             return False
 
     def client(self) -> redis.Redis:
-        return redis.Redis(port=self.port, decode_responses=True, protocol=2, socket_timeout=5)
+        # without retries: a producer of the tests would else push to the old master once it is up again
+        retry = Retry(NoBackoff(), 0)
+        common = {"decode_responses": True, "protocol": 2, "socket_timeout": 5}
+        return redis.Redis(port=self.port, password=self.password, retry=retry, **common)
 
     def kill(self) -> None:
         if self.process:
@@ -75,9 +81,11 @@ def version() -> str:
 class Watched:
     """A master, a replica and three Sentinels that fail over within about a second."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, password: str = "") -> None:
         self.folder = folder
-        self.data = [Tcp(folder, *options), Tcp(folder, *options)]
+        self.password = password or None
+        secret = ["--requirepass", password, "--masterauth", password] if password else []
+        self.data = [Tcp(folder, *secret, password=self.password) for _ in range(2)]
         self.sentinels: list[subprocess.Popen[bytes]] = []
         self.ports = [free_port() for _ in range(3)]
 
@@ -98,6 +106,8 @@ class Watched:
             lines += [f"sentinel monitor films 127.0.0.1 {first.port} 2"]
             lines += [f"sentinel {what}" for what in ("down-after-milliseconds films 500",)]
             lines += ["sentinel failover-timeout films 3000", "sentinel parallel-syncs films 1"]
+            if self.password:
+                lines += [f"requirepass {self.password}", f"sentinel auth-pass films {self.password}"]
             (place / "sentinel.conf").write_text("\n".join(lines) + "\n")
             command = [BINARY, str(place / "sentinel.conf"), "--sentinel"]
             self.sentinels.append(subprocess.Popen(command, stdout=subprocess.DEVNULL))
@@ -106,14 +116,17 @@ class Watched:
 
     def _knows_all(self, port: int) -> bool:
         try:
-            state = redis.Redis(port=port, protocol=2, decode_responses=True).sentinel_master("films")
+            state = self._sentinel(port).sentinel_master("films")
         except redis.exceptions.RedisError:
             return False
         return state["num-other-sentinels"] == 2 and state["num-slaves"] == 1
 
+    def _sentinel(self, port: int) -> redis.Redis:
+        return redis.Redis(port=port, password=self.password, protocol=2, decode_responses=True)
+
     def master(self) -> Tcp:
         """Whom the Sentinels name."""
-        client = redis.Redis(port=self.ports[0], protocol=2, decode_responses=True)
+        client = self._sentinel(self.ports[0])
         port = int(client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "films")[1])
         return next(server for server in self.data if server.port == port)
 

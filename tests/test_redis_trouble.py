@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import socket
-import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -165,47 +164,6 @@ def test_a_password_in_the_address_is_never_shown(daemon: Daemon) -> None:
         assert done.returncode != 0
         assert "s3cret" not in done.stdout + done.stderr
     assert "s3cret" not in daemon.log
-
-
-def test_tls_and_a_password(own: Daemon, tmp_path: Path) -> None:
-    """rediss:// with a certificate of our own and an ACL user."""
-    pem, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
-    make = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "rsa:2048",
-        "-nodes",
-        "-days",
-        "2",
-        "-keyout",
-        str(key),
-        "-out",
-        str(pem),
-    ]
-    subprocess.run([*make, *subject], check=True, capture_output=True)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    options = ["--port", "0", "--tls-port", str(port), "--tls-cert-file", str(pem), "--tls-key-file", str(key)]
-    options += ["--tls-auth-clients", "no", "--tls-ca-cert-file", str(pem), "--save", "", "--dir", str(tmp_path)]
-    acl = "user videod on >pass ~* &* +@all"
-    (tmp_path / "acl").write_text(f"user default off\n{acl}\n")
-    server = subprocess.Popen(["redis-server", *options, "--aclfile", str(tmp_path / "acl")], stdout=subprocess.DEVNULL)
-    url = f"rediss://videod:pass@localhost:{port}/0?ssl_ca_certs={pem}"
-    try:
-        own.write(redis=url)
-        until(lambda: own.command("start", "prod").returncode == 0, 10, "serves")
-        assert own.command("push", "-e", "prod", '{"kind":"sleep"}', "--wait").returncode == 0
-        assert own.stop() == 0
-        own.write(redis=url.replace("pass@", "wrong@"))
-        refused = own.command("start", "prod")
-        assert refused.returncode == 1
-        assert "wrong" not in refused.stderr
-    finally:
-        server.terminate()
-        server.wait()
 
 
 def test_embedded_keeps_its_data_and_ends_with_the_daemon(daemon: Daemon) -> None:

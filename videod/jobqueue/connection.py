@@ -147,7 +147,7 @@ class Connection:
         try:
             answer = work()
         except redis.exceptions.RedisError as error:
-            text = hide(" ".join(str(error).split()))[:300]
+            text = refusals.text_of(error)
             if isinstance(error, redis.exceptions.ResponseError) and (why := refusals.explain(error, text, keys)):
                 refused = f"{self._shown}: {why}"
                 if self._health:
@@ -174,7 +174,7 @@ class Connection:
             info = facts(self._execute("INFO"))
         except redis.exceptions.RedisError as error:
             self._lost()
-            raise RedisAway(refusals.at_start(error, self._shown, hide(" ".join(str(error).split()))[:200])) from None
+            raise RedisAway(refusals.at_start(error, self._shown)) from None
         names = Names.of(self._settings)
         refusals.judge(info, self._shown, names)
         if missing := self.run(Script("rights"), rights.keys(names), rights.needed()):

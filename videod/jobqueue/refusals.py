@@ -10,11 +10,14 @@ from collections.abc import Mapping, Sequence
 
 from videod.errors import ConfigError, RedisUnfit
 from videod.jobqueue.names import Names
+from videod.redact import hide
 
 OLDEST = (6, 2)
 _DENIED = re.compile("permission|NOPERM|can't run this command|can't access at least one of the keys")
 _DENIED_KEY = re.compile("key", re.IGNORECASE)
 _CERTIFICATE = re.compile(r"certificate verify failed: ([^(]+)", re.IGNORECASE)
+_TRIED = re.compile(r" - (?:\w+:)?(\w+Error)")
+_SENTINEL = {"AuthenticationError": "refuses user or password", "TimeoutError": "is silent"}
 
 
 def explain(error: Exception, text: str, keys: Sequence[str] = ()) -> str:
@@ -36,8 +39,20 @@ def explain(error: Exception, text: str, keys: Sequence[str] = ()) -> str:
     return ""
 
 
-def at_start(error: Exception, shown: str, text: str) -> str:
+def text_of(error: Exception) -> str:
+    """One line without secrets."""
+    text = str(error)
+    if type(error).__name__ == "MasterNotFoundError":
+        # behind the colon the client shows how it was set up, some versions with the password
+        short, _, tried = text.partition(" : ")
+        met = dict.fromkeys(_SENTINEL.get(name, "does not answer") for name in _TRIED.findall(tried))
+        text = "; ".join([short, *(f"a Sentinel {what}" for what in met)])
+    return hide(" ".join(text.split()))[:300]
+
+
+def at_start(error: Exception, shown: str) -> str:
     """The line for a server that cannot be spoken to."""
+    text = text_of(error)
     if found := _CERTIFICATE.search(text):
         return f"Redis shows a certificate that is not trusted: {shown}: {found[1].strip()}: mend ssl_ca_certs"
     if type(error).__name__ == "AuthenticationError":
