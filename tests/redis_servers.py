@@ -47,13 +47,16 @@ class Tcp:
         return f"redis://127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
+        self.launch()
+        until(self.answers, 10, "redis-server answers")
+
+    def launch(self) -> None:
         base = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", ""]
         base += ["--logfile", str(self.folder / "log")]
         if "v=6." not in version():  # which needs no leave
             base += ["--enable-debug-command", "yes"]
         options = [*base, "--repl-diskless-sync-delay", "0", "--appendonly", "yes", *self.options]
         self.process = subprocess.Popen([BINARY, *options], stdout=subprocess.DEVNULL)
-        until(self.answers, 10, "redis-server answers")
 
     def answers(self) -> bool:
         try:
@@ -190,9 +193,13 @@ class Network:
         while True:
             try:
                 near, _ = self._listener.accept()
-                far = socket.create_connection(("127.0.0.1", self._target))
             except OSError:
                 return
+            try:
+                far = socket.create_connection(("127.0.0.1", self._target))
+            except OSError:  # the server is down
+                near.close()
+                continue
             pair = (near, far)
             self._pairs.add(pair)
             for source, sink in (pair, pair[::-1]):

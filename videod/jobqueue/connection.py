@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from importlib.resources import files
 from typing import Any
 
 import redis
@@ -24,6 +23,7 @@ from videod.jobqueue import refusals, rights
 from videod.jobqueue.health import Health
 from videod.jobqueue.names import Names
 from videod.jobqueue.replicas import Replicas, facts
+from videod.jobqueue.script import PROOFS, Script, wrote
 from videod.redact import hide
 
 __all__ = ["BLOCK_SECONDS", "Connection", "Health", "Script"]
@@ -33,16 +33,6 @@ BLOCK_SECONDS = 1.0
 # short, since a SYN that was lost in a partition is sent again after 1, 2, 4 s: a new attempt is quicker
 CONNECT_SECONDS = 3.0
 SENTINEL_SECONDS = 1.0
-
-
-class Script:
-    """A Lua script beside this package; `_say.lua` is put in front of each."""
-
-    def __init__(self, name: str) -> None:
-        folder = files("videod.jobqueue") / "scripts"
-        self.name = name
-        self.text = (folder / "_say.lua").read_text() + (folder / f"{name}.lua").read_text()
-        self.sha = ""
 
 
 class Connection:
@@ -63,11 +53,11 @@ class Connection:
 
     def call(self, *command: Any) -> Any:
         """One command; RedisAway where Redis does not answer or refuses."""
-        return self._guarded(lambda: self._execute(*command))
+        return self._guarded(lambda: self._execute(*command), lambda _: command[0] in PROOFS)
 
     def many(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
         """Several commands in one round trip; not one transaction."""
-        found: list[Any] = self._guarded(lambda: self._all(commands))
+        found: list[Any] = self._guarded(lambda: self._all(commands), lambda _: False)
         return found
 
     def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Any], *, durable: bool = False) -> Any:
@@ -77,7 +67,11 @@ class Connection:
         failover undoes it. When the connection breaks before that is known, RedisAway: run it again. A script
         that changes nothing the second time must still write something, or there is nothing to wait for.
         """
-        return self._guarded(lambda: self._evaluate(script, keys, arguments, durable), keys)
+
+        def proves(answer: Any) -> bool:
+            return script.name in PROOFS and wrote(answer)
+
+        return self._guarded(lambda: self._evaluate(script, keys, arguments, durable), proves, keys)
 
     def _execute(self, *command: Any) -> Any:
         socket = self._socket()
@@ -112,7 +106,7 @@ class Connection:
 
     def _sure(self, answer: Any, durable: bool) -> Any:
         # a replica refuses a write but not a script that found nothing to do: its data may be old, or gone
-        if durable and b"gone" in (answer, answer[0] if isinstance(answer, list) else None):
+        if durable and not wrote(answer):
             self._look()
         return answer
 
@@ -143,12 +137,13 @@ class Connection:
             self._own.socket.disconnect()
             self._own.connected = False
 
-    def _guarded(self, work: Callable[[], Any], keys: Sequence[str] = ()) -> Any:
+    def _guarded(self, work: Callable[[], Any], proves: Callable[[Any], bool], keys: Sequence[str] = ()) -> Any:
         try:
             answer = work()
         except redis.exceptions.RedisError as error:
             text = refusals.text_of(error)
-            if isinstance(error, redis.exceptions.ResponseError) and (why := refusals.explain(error, text, keys)):
+            answered = isinstance(error, redis.exceptions.ResponseError)
+            if answered and (why := refusals.explain(error, text, keys)):
                 refused = f"{self._shown}: {why}"
                 if self._health:
                     self._health.refused(refused)
@@ -156,10 +151,10 @@ class Connection:
             self._lost()
             away = RedisAway(f"{self._shown}: {text}")
             if self._health:
-                self._health.away(away)
+                self._health.away(away, answered=answered)
             raise away from None
-        if self._health:
-            self._health.back()
+        if self._health and self._health.is_away:
+            self._health.back(wrote=proves(answer))
         return answer
 
     def _lost(self) -> None:

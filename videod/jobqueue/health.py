@@ -18,14 +18,16 @@ class Health:
         self._log = log
         self._lock = threading.Lock()
         self._since: float | None = None
+        self._refuses = False
         self._refusals: set[str] = set()
         self._alone = False
         self.losses = 0
 
-    def away(self, error: RedisAway) -> None:
-        """A call failed."""
+    def away(self, error: RedisAway, *, answered: bool = False) -> None:
+        """A call failed. `answered`: Redis refused it for now, so that it may well answer other calls."""
         with self._lock:
             self.losses += 1
+            self._refuses = self._refuses or answered
             if self._since is None:
                 self._since = time.monotonic()
                 self._log.error("Redis is away: %s", error)
@@ -37,14 +39,14 @@ class Health:
                 self._refusals.add(text)
                 self._log.error("Redis refuses: %s", text)
 
-    def back(self) -> None:
-        """A call succeeded."""
-        if self._since is None:
+    def back(self, *, wrote: bool) -> None:
+        """A call succeeded. One that is full or read-only serves reads: only certain writes tell that it is back."""
+        if self._since is None or (self._refuses and not wrote):
             return
         with self._lock:
             if self._since is not None:
                 self._log.warning("Redis is back after %.1f s", time.monotonic() - self._since)
-                self._since = None
+                self._since, self._refuses = None, False
 
     def copied(self, copied: bool) -> None:
         """Whether a replica had what was committed, where there was one."""
