@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from videod.config import Config, load
+from videod.config.redis_url import parse
 from videod.config.settings import Settings, options
 from videod.errors import ConfigError, UsageError
 from videod.logs import one_line
@@ -64,6 +65,46 @@ def test_references(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = read(tmp_path, text)
     assert (made.redis, made.callback_secret) == ("redis://:pw@h/0", "from file")
     assert "from file" in made.secret_values
+
+
+@pytest.mark.parametrize(
+    ("address", "url", "sentinels"),
+    [
+        ("redis://h", "redis://h/0", ()),
+        ("redis://:p%40@h:1/3", "redis://:p%40@h:1/3", ()),
+        ("unix:///run/redis.sock", "unix:///run/redis.sock", ()),
+        ("rediss://h/0?ssl_cert_reqs=none", "rediss://h/0?ssl_cert_reqs=none&ssl_check_hostname=False", ()),
+        ("rediss://h", "rediss://h/0?ssl_check_hostname=True", ()),
+        ("redis+sentinel://a/m", "redis://master/0", (("a", 26379),)),
+        ("redis+sentinel://u:p@a:1,[::1]:2/m/3", "redis://u:p@master/3", (("a", 1), ("::1", 2))),
+        ("redis+sentinel://a/m?tls=yes", "rediss://master/0?ssl_check_hostname=True", (("a", 26379),)),
+    ],
+)
+def test_addresses_of_redis(address: str, url: str, sentinels: tuple) -> None:
+    found = parse(address)
+    assert (found.url, found.sentinels, found.service) == (url, sentinels, "m" if sentinels else "")
+    assert "p%40" not in repr(found) and "u:p" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("http://h", "must be redis://"),
+        ("redis:///0", "must be redis://"),
+        ("redis://:s3cret@h:port/0", "must be redis://"),
+        ("redis://:s3cret@h/films", "number of a database"),
+        ("redis://h/0?socket_timeout=1&password=s3cret", "without options of redis:// but db"),
+        ("redis+sentinel://:s3cret@a", "/SERVICE"),
+        ("redis+sentinel://:s3cret@a,,b/m", "/SERVICE"),
+        ("redis+sentinel://a:99999/m", "/SERVICE"),
+        ("redis+sentinel://a/m?tls=perhaps", "tls=yes or tls=no"),
+        ("rediss://h/0?ssl_cert_reqs=s3cret", "required, optional or none"),
+    ],
+)
+def test_an_address_of_redis_that_is_none_is_one_line(tmp_path: Path, address: str, words: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        read(tmp_path, f"[prod]\nredis = {address}\n")
+    assert words in str(error.value) and "s3cret" not in str(error.value) and "\n" not in str(error.value)
 
 
 def test_presets_are_built_in_and_may_be_changed(tmp_path: Path) -> None:

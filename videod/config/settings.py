@@ -104,7 +104,7 @@ class Settings:
     redis: str = option(
         "redis://localhost:6379/0",
         v.redis_url,
-        "where Redis is: redis://, rediss:// (TLS), unix://, or embedded: a private redis-server below state_dir",
+        "where Redis is: redis://, rediss:// (TLS), unix://, redis+sentinel://, or embedded: a private one below state_dir",
     )
     queue: str = option("video_info_queue", v.name, "list that producers LPUSH to")
     batch_queue: str = option("batch_download_tasks", v.name, "second list, served in turn with the first")
