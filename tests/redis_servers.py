@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import redis
-from redis.backoff import NoBackoff
+from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
 from tests.daemon import until
@@ -64,9 +64,9 @@ class Tcp:
         except redis.exceptions.RedisError:
             return False
 
-    def client(self) -> redis.Redis:
+    def client(self, retries: int = 0) -> redis.Redis:
         # without retries: a producer of the tests would else push to the old master once it is up again
-        retry = Retry(NoBackoff(), 0)
+        retry = Retry(ConstantBackoff(0.1), retries)
         common = {"decode_responses": True, "protocol": 2, "socket_timeout": 5}
         return redis.Redis(port=self.port, password=self.password, retry=retry, **common)
 

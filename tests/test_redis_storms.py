@@ -96,11 +96,12 @@ def loads(server: Tcp) -> bool:
 def test_loading(load: Load, server: Tcp) -> None:
     """Killed, and slow to load its data: it answers LOADING meanwhile."""
     client = server.client()
-    client.execute_command("DEBUG", "POPULATE", 3000)
+    client.config_set("rdbcompression", "no")
+    client.execute_command("DEBUG", "POPULATE", 3000, "key", 2000)  # it listens every 2 MB
     client.bgrewriteaof()
     until(lambda: not client.info("persistence")["aof_rewrite_in_progress"], 10, "the data is written")
     server.kill()
-    server.options += ("--key-load-delay", "500", "--loading-process-events-interval-bytes", "1024")
+    server.options += ("--key-load-delay", "500")
     server.launch()
     until(lambda: loads(server), 10, "it loads")
     until(server.answers, 20, "it has loaded")

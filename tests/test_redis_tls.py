@@ -151,3 +151,25 @@ def test_sentinels_and_data_with_passwords(daemon: Daemon, folder: Path) -> None
         assert SECRET not in done.stderr
     finally:
         watched.end()
+
+
+def test_a_sentinel_and_its_master_by_tls(daemon: Daemon, folder: Path) -> None:
+    server = TlsServer(folder, acl_line())
+    port = free_port()
+    lines = [f"tls-port {port}", "port 0", "tls-replication yes", "tls-auth-clients no", "bind 127.0.0.1"]
+    lines += [f"tls-{what}-file {folder}/server.{end}" for what, end in (("cert", "pem"), ("key", "key"))]
+    lines += [f"tls-ca-cert-file {server.pem}", f"dir {folder}", f"sentinel monitor films 127.0.0.1 {server.port} 1"]
+    lines += ["sentinel auth-user films root", "sentinel auth-pass films root"]
+    (folder / "sentinel.conf").write_text("\n".join(lines) + "\n")
+    sentinel = subprocess.Popen([BINARY, str(folder / "sentinel.conf"), "--sentinel"], stdout=subprocess.DEVNULL)
+    try:
+        # a Sentinel gives numbers for names, and the certificate has a name
+        options = f"tls=yes&ssl_ca_certs={server.pem}&ssl_check_hostname=no"
+        daemon.write(redis=f"redis+sentinel://videod:{SECRET}@127.0.0.1:{port}/films?{options}")
+        until(lambda: started(daemon), 10, "serves")
+        assert daemon.command("push", "-e", "prod", "--wait", '{"kind":"sleep"}').returncode == 0
+        assert daemon.stop() == 0
+    finally:
+        sentinel.kill()
+        sentinel.wait()
+        server.end()

@@ -92,12 +92,11 @@ class Connection:
             self._look()
         run = self._copied if durable and self._replicas.patience else self._execute
         try:
-            if script.sha:
-                return self._sure(run("EVALSHA", script.sha, len(keys), *keys, *arguments), durable)
+            answer = run("EVALSHA", script.sha, len(keys), *keys, *arguments)
         except redis.exceptions.NoScriptError:
-            pass
-        script.sha = self._execute("SCRIPT", "LOAD", script.text)
-        return self._sure(run("EVALSHA", script.sha, len(keys), *keys, *arguments), durable)
+            # not SCRIPT LOAD and once more: it may be forgotten again in between
+            answer = run("EVAL", script.text, len(keys), *keys, *arguments)
+        return self._sure(answer, durable)
 
     def _copied(self, *command: Any) -> Any:
         answer, copies = self._all([command, ("WAIT", 1, self._replicas.patience)])
@@ -148,9 +147,11 @@ class Connection:
                 if self._health:
                     self._health.refused(refused)
                 raise RedisRefused(refused) from None
-            self._lost()
             away = RedisAway(f"{self._shown}: {text}")
-            if self._health:
+            # of one loss each thread may learn when the others are back already: it is the same loss
+            known = self._health and getattr(self._own, "seen", None) not in (None, self._health.losses)
+            self._lost()
+            if self._health and not known:
                 self._health.away(away, answered=answered)
             raise away from None
         if self._health and self._health.is_away:

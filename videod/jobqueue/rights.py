@@ -14,7 +14,7 @@ from videod.jobqueue.names import Names
 # what Python sends besides the scripts; tests/test_redis_tls.py holds it to the code
 DIRECT = ("BLMOVE", "HGET", "HGETALL", "HMGET", "LLEN", "LPUSH", "LRANGE", "LREM", "SCAN", "WAIT")
 # without these none of this can be asked
-BASIC = ("PING", "INFO", "EVALSHA", "SCRIPT|LOAD", "CLIENT|SETNAME", "SELECT")
+BASIC = ("PING", "INFO", "EVAL", "EVALSHA", "CLIENT|SETNAME", "SELECT")
 
 
 def needed() -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from importlib.resources import files
 from typing import Any
 
@@ -16,7 +17,7 @@ class Script:
         folder = files("videod.jobqueue") / "scripts"
         self.name = name
         self.text = (folder / "_say.lua").read_text() + (folder / f"{name}.lua").read_text()
-        self.sha = ""
+        self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()  # as Redis names it
 
 
 def wrote(answer: Any) -> bool:
