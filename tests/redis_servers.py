@@ -222,6 +222,6 @@ class Network:
             with contextlib.suppress(OSError):
                 if reset:
                     end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                end.shutdown(socket.SHUT_RDWR) if not reset else None
-            if reset:
-                end.close()
+                # wakes the thread that reads: while it is in recv, close would send nothing
+                end.shutdown(socket.SHUT_RD if reset else socket.SHUT_RDWR)
+            end.close()
