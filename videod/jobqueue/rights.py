@@ -12,7 +12,10 @@ from importlib.resources import files
 from videod.jobqueue.names import Names
 
 # what Python sends besides the scripts; tests/test_redis_tls.py holds it to the code
-DIRECT = ("BLMOVE", "HGET", "HGETALL", "HMGET", "LLEN", "LPUSH", "LRANGE", "LREM", "SCAN", "WAIT")
+DIRECT = (
+    *("BLMOVE", "DEL", "HDEL", "HGET", "HGETALL", "HKEYS", "HMGET", "HSET", "LLEN", "LPOS", "LPUSH", "LRANGE", "LREM"),
+    *("SCAN", "WAIT", "ZCARD", "ZRANGE"),
+)
 # without these none of this can be asked
 BASIC = ("PING", "INFO", "EVAL", "EVALSHA", "CLIENT|SETNAME", "SELECT")
 
@@ -26,4 +29,5 @@ def needed() -> list[str]:
 def keys(names: Names) -> list[str]:
     """One key of each sort."""
     own = [names.running(), names.job("x"), names.events, names.progress, names.dead, names.nodes]
+    own += [names.delayed, names.outbox, names.paused, names.cancel("x")]
     return [*own, *names.served]

@@ -9,8 +9,10 @@ local refused = wrong(running, 'list', job, 'hash', events, 'stream', delayed, '
 if refused then return refused end
 if redis.call('LREM', running, 1, envelope) == 0 then
   local record = redis.call('HMGET', job, 'state', 'token')
-  if record[2] == token and record[1] == 'retry' then return 'done' end
-  return 'gone'
+  if record[2] ~= token or record[1] ~= 'retry' then return 'gone' end
+  -- written again as it is: on a new connection WAIT would else have nothing to wait for
+  redis.call('HSET', job, 'state', 'retry')
+  return 'done'
 end
 redis.call('ZADD', delayed, now_ms() + delay, replacement)
 redis.call('HSET', job, 'state', 'retry', unpack(ARGV, 9))
