@@ -77,6 +77,7 @@ CASES = (
     Case("fullrange", "MJPEG of full range, PCM", 58),
     Case("alpha", "ProRes 4444 with alpha", "encoded", span=(0.3, 2.1)),
     Case("gif", "animated GIF", "encoded", span=(0.55, 2.05)),
+    Case("huge", "8K: just below max_pixels, in 4 GB of memory", 0, span=(0.3, 1.1)),
     _refused("bomb", "0.2 MB, pictures of 8192x8192", "too_big", span=(0, 1)),
     # sound and other streams
     Case("silent", "no sound", 50),

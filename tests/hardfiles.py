@@ -184,6 +184,9 @@ MAKERS: dict[str, Maker] = {
     ),
     "alpha": _alpha,
     "resized_mp4": _joined,
+    "huge": _simple(
+        "huge.mp4", "-t", "1.6", "-vf", "scale=7680:4320", picture=(*X264[:2], "-preset", "ultrafast", "-g", "25")
+    ),
     "gif": _gif,
     "bomb": _bomb,
     "cover": _cover,

@@ -9,14 +9,20 @@ from pathlib import Path
 from videod.config.settings import Preset
 from videod.media import filters
 from videod.media.containers import MUXERS, holds_sound, holds_subtitles
-from videod.media.model import Audio, Media, Plan, Source
+from videod.media.model import Audio, Media, Plan, Source, Video
 from videod.media.pick import Pick
 from videod.media.reading import LOUD, opened
 
-LONGEST_TAG = 10_000
+# characters; a thousand tracks may each have a title, and the kernel takes argv up to 2 MB, 128 kB a word
+LONGEST_TITLE = 10_000
+LONGEST_TAG = 200
 MICRO = 1_000_000
 # how far behind the last wanted packet others of it may still be stored, seconds
 READ_ON = 10
+# pixels of a picture above 4K. Each thread of decoder and encoder, and each picture that the encoder looks
+# ahead, costs some 5 bytes a pixel: with the usual numbers 8K needs more than memory_per_job
+LARGE = 9_000_000
+FEW = 5
 _ENCODERS = {"h264": "libx264", "hevc": "libx265"}
 _FASTSTART = "+faststart+negative_cts_offsets"
 
@@ -24,6 +30,7 @@ _FASTSTART = "+faststart+negative_cts_offsets"
 def encode(source: Source, plan: Plan, preset: Preset, out: Path, *, seek: bool = True, threads: int = 0) -> list[str]:
     """Encode the frames of `plan` and their sound. `seek` False: read from the beginning of the file."""
     media, frames = source.media, source.frames
+    threads = _fitting(media.video, threads)
     argv = _start(media, plan.seek if seek else None, threads)
     argv += [
         "-progress",
@@ -107,13 +114,26 @@ def _start(media: Media, seek: Fraction | None, threads: int) -> list[str]:
     return [*argv, *opened(media.path)]
 
 
+def _fitting(video: Video, threads: int) -> int:
+    """So many threads that their pictures fit into memory."""
+    most = max(1, 4 * LARGE // max(1, video.width * video.height))
+    return threads if most >= 4 else min(threads or most, most)
+
+
 def _picture_codec(media: Media, preset: Preset, threads: int) -> list[str]:
     argv = ["-c:v", _ENCODERS[preset.video], "-preset", preset.speed, "-crf", str(preset.quality)]
     argv += ["-threads:v", str(threads)]
+    large = media.video.width * media.video.height > LARGE
+    argv += ["-rc-lookahead", str(FEW)] if large and preset.video == "h264" else []
     if preset.maxrate:
         argv += ["-maxrate", str(preset.maxrate), "-bufsize", str(2 * preset.maxrate)]
     if preset.video == "hevc":
-        argv += ["-x265-params", "log-level=error", *(["-tag:v", "hvc1"] if preset.container in {"mp4", "mov"} else [])]
+        ahead = f":rc-lookahead={FEW}" if large else ""
+        argv += [
+            "-x265-params",
+            f"log-level=error{ahead}",
+            *(["-tag:v", "hvc1"] if preset.container in {"mp4", "mov"} else []),
+        ]
     for name, value in filters.colour_tags(media.video, preset).items():
         argv += [f"-{name}", value]
     return argv
@@ -158,10 +178,10 @@ def _subtitles(media: Media, plan: Plan, container: str) -> list[str]:
 def _told(media: Media, tracks: tuple[Audio, ...]) -> list[str]:
     """Title, languages and default track, and nothing else of what the source tells about its maker."""
     argv = ["-map_metadata", "-1", "-map_chapters", "-1"]
-    argv += ["-metadata", f"title={media.title[:LONGEST_TAG]}"] if media.title else []
-    argv += ["-metadata:s:v:0", f"language={media.video.language}"] if media.video.language else []
+    argv += ["-metadata", f"title={media.title[:LONGEST_TITLE]}"] if media.title else []
+    argv += ["-metadata:s:v:0", f"language={media.video.language[:LONGEST_TAG]}"] if media.video.language else []
     for n, track in enumerate(tracks):
-        argv += [f"-metadata:s:a:{n}", f"language={track.language}"] if track.language else []
+        argv += [f"-metadata:s:a:{n}", f"language={track.language[:LONGEST_TAG]}"] if track.language else []
         argv += [f"-metadata:s:a:{n}", f"title={track.title[:LONGEST_TAG]}"] if track.title else []
         argv += [f"-disposition:a:{n}", "default" if track.default or len(tracks) == 1 else "0"]
     return argv
