@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from videod import guardian
@@ -100,10 +100,17 @@ class Limits:
     file_size: int = 0
     open_files: int = 1024
 
+    def within(self, file_size: int) -> Limits:
+        """The same with files of at most so many bytes."""
+        return replace(self, file_size=min(file_size, self.file_size or file_size))
+
     def prefix(self) -> list[str]:
         """The programs that set the limits and then become the tool."""
-        # the death signal follows the thread that starts the child: it is the one that waits for it
-        made = [find("setpriv"), "--pdeathsig", "KILL", find("nice"), "-n", str(self.nice)]
+        # the death signal follows the thread that starts the child: it is the one that waits for it. No new
+        # privileges: a setuid program would lose that signal, and be out of our reach.
+        # Not limited: processes (the kernel counts them by user, not by job) and CPU seconds (the deadline and
+        # the stall watch end what takes too long)
+        made = [find("setpriv"), "--no-new-privs", "--pdeathsig", "KILL", find("nice"), "-n", str(self.nice)]
         made += [find("prlimit"), "--core=0", f"--nofile={self.open_files}"]
         made += [f"--as={self.memory}"] if self.memory else []
         made += [f"--fsize={self.file_size}"] if self.file_size else []
@@ -188,6 +195,16 @@ class Tools:
         if self.deadline is not None and time.monotonic() > self.deadline:
             raise TimedOut("the attempt's time is over")
 
+    def sweep(self, seconds: float = 2.0) -> int:
+        """Kill what the tools of this job left behind in groups of its own; how many processes that were."""
+        mark = f"{MARK}={_owner(self.guardian, self.scratch)}".encode()
+        killed, deadline = guardian.kill_marked(mark), time.monotonic() + seconds
+        left = killed
+        while left and time.monotonic() < deadline:
+            time.sleep(0.01)
+            left = guardian.kill_marked(mark)
+        return killed
+
     def _start(self, command: list[str], limits: Limits, env: Mapping[str, str] | None) -> subprocess.Popen[bytes]:
         self.prepare()
         child = subprocess.Popen(
@@ -197,7 +214,7 @@ class Tools:
             stderr=subprocess.PIPE,
             start_new_session=True,
             cwd=self.scratch,
-            env=_environment(self.guardian, self.scratch, env),
+            env=_environment(_owner(self.guardian, self.scratch), self.scratch, env),
         )
         self.guardian.watch(child.pid)
         return child
@@ -209,6 +226,8 @@ class Tools:
                 moved = time.monotonic()
             if alive is not None and (state := alive()) != seen:
                 moved, seen = time.monotonic(), state
+            if pipes.overflow:
+                return
             self.check()
             if self.stall_timeout and time.monotonic() - moved > self.stall_timeout:
                 raise Stalled(f"{name} moved nothing for {self.stall_timeout:g} s")
@@ -217,10 +236,12 @@ class Tools:
     @staticmethod
     def _judge(result: Result, name: str, argv: Sequence[str], may_fail: bool, overflow: bool) -> None:
         detail = f"{hide(shlex.join(argv))[:1000]}\n{result.tail}"
-        if result.code < 0:
-            raise ToolCrashed(f"{name} was killed by {signal.Signals(-result.code).name}", detail=detail)
+        if result.code == -signal.SIGXFSZ:
+            raise EncodeFailed(f"{name} wrote a larger file than it may", detail=detail)
         if overflow:
             raise EncodeFailed(f"{name} printed more than it may")
+        if result.code < 0:
+            raise ToolCrashed(f"{name} was killed by {signal.Signals(-result.code).name}", detail=detail)
         if result.code and not may_fail:
             raise EncodeFailed(f"{name} ended with exit code {result.code}", detail=detail)
 
@@ -237,7 +258,7 @@ class Server:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
             cwd=folder,
-            env=_environment(owner, folder, None),
+            env=_environment(owner.owner, folder, None),
         )
         owner.watch(self._child.pid, may_end=True)
 
@@ -255,8 +276,13 @@ class Server:
         _end(self._child, self._owner)
 
 
-def _environment(owner: Guardian, home: Path, more: Mapping[str, str] | None) -> dict[str, str]:
-    made = {"PATH": SAFE_PATH, "LANG": "C.UTF-8", "HOME": str(home), "TMPDIR": str(home), MARK: owner.owner}
+def _owner(of: Guardian, scratch: Path) -> str:
+    """The mark of one job's children; the slash keeps job-1 from job-10."""
+    return f"{of.owner}/{scratch.name}/"
+
+
+def _environment(owner: str, home: Path, more: Mapping[str, str] | None) -> dict[str, str]:
+    made = {"PATH": SAFE_PATH, "LANG": "C.UTF-8", "HOME": str(home), "TMPDIR": str(home), MARK: owner}
     return {**made, **(more or {})}
 
 

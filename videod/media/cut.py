@@ -12,6 +12,7 @@ from pathlib import Path
 from videod.config.settings import Preset
 from videod.errors import Damaged, DiskFull, EncodeFailed, TooBig
 from videod.media import argv, filters
+from videod.media.bounds import most_bytes, most_frames
 from videod.media.copying import audible, prepare
 from videod.media.damage import damage, decoded
 from videod.media.model import Cut, Media, Plan, Source
@@ -24,6 +25,7 @@ from videod.process import Tools
 from videod.redact import hide
 
 OnProgress = Callable[[float], None]
+_NO_MEMORY = ("Cannot allocate memory", "malloc of size", "std::bad_alloc")
 
 
 @dataclass
@@ -40,17 +42,30 @@ class _Work:
     threads: int
 
     def run(self, command: list[str]) -> tuple[int, Complaints]:
-        """Run ffmpeg, telling its progress; the exit code and its complaints. Raises DiskFull."""
-        complaints, total = Complaints(), float(self.plan.duration) or 1.0
+        """Run ffmpeg, telling its progress; the exit code and its complaints.
+
+        Raises DiskFull, and EncodeFailed where ffmpeg itself is at fault or makes far more than was asked for.
+        """
+        complaints, total, most = Complaints(), float(self.plan.duration) or 1.0, most_frames(self.plan)
 
         def take(line: str) -> None:
             name, _, value = line.partition("=")
-            if name == "out_time_us" and value.strip().isdigit():
+            value = value.strip()
+            if name == "out_time_us" and value.isdigit():
                 self.on_progress(min(1.0, int(value) / MICRO / total))
+            elif name == "frame" and value.isdigit() and int(value) > most:
+                raise EncodeFailed(f"ffmpeg made more than {most} frames of {self.plan.count}", stage="cut")
 
-        result = self.tools.run(command, on_line=take, on_error_line=complaints.take, may_fail=True)
+        self.out.unlink(missing_ok=True)
+        limits = self.tools.limits.within(most_bytes(self.source.media, self.plan, self.preset))
+        result = self.tools.run(command, on_line=take, on_error_line=complaints.take, may_fail=True, limits=limits)
         if result.code and "No space left on device" in result.tail:
             raise DiskFull("no space left for the output", detail=result.tail)
+        if result.code and any(mark in result.tail for mark in _NO_MEMORY):
+            text = "ffmpeg needs more memory than it may use: memory_per_job: raise it for videos like this"
+            raise EncodeFailed(text, detail=result.tail, stage="cut")
+        if not result.code and not self.out.exists():
+            raise EncodeFailed("ffmpeg ended well and wrote nothing", detail=result.tail, stage="cut")
         if result.code and not complaints.lines:
             # it said nothing of the media: the tool itself is at fault, and the source must not be blamed
             text = f"{hide(shlex.join(command))[:1000]}\n{result.tail}"

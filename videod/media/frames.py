@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
 
-from videod.errors import Damaged
+from videod.errors import Damaged, TooBig
 from videod.media.model import Frames, Media, ticks
 from videod.media.reading import opened
 from videod.process import Tools
@@ -20,6 +20,8 @@ from videod.process import Tools
 UNKNOWN = -(1 << 63)
 # a forward jump of the clock by more is a new recording, not a pause in the picture
 JUMP = 10
+# of one video: a day at 60 frames a second. Each takes some 150 bytes of the daemon's memory for a moment
+MOST_PACKETS = 24 * 3600 * 60
 
 
 @dataclass
@@ -37,6 +39,8 @@ class Table:
         cells = line.split(",")
         if len(cells) < 4:
             return
+        if len(self.flags) >= MOST_PACKETS:
+            raise TooBig(f"the video has more than {MOST_PACKETS} frames", stage="probe")
         for column, cell in zip((self.pts, self.dts, self.lasts), cells, strict=False):
             column.append(UNKNOWN if cell == "N/A" else int(cell))
         self.flags.append(("K" in cells[3]) | ("D" in cells[3]) << 1)

@@ -20,6 +20,8 @@ from videod.process import Tools
 
 _STILL = frozenset({"png", "bmp", "tiff", "webp", "jpeg2000"})
 _PACKETS_LOOKED_AT = 8
+# tags may be megabytes, of each of a thousand streams, and JSON takes ten times the memory
+MOST_SAID = 16 << 20
 
 
 class Bounds(Protocol):
@@ -74,7 +76,7 @@ def _ask(path: str, tools: Tools, max_pixels: int) -> dict[str, Any] | None:
     argv = ["ffprobe", "-v", "error", "-of", "json", "-show_format", "-show_streams"]
     argv += ["-show_entries", "packet=stream_index:packet_side_data", "-read_intervals", f"%+#{_PACKETS_LOOKED_AT}"]
     argv += ["-max_pixels", str(max_pixels)] if max_pixels else []
-    result = tools.run([*argv, *opened(path)], may_fail=True)
+    result = tools.run([*argv, *opened(path)], may_fail=True, output_max=MOST_SAID)
     if "max pixel count" in result.tail:
         raise TooBig("a frame is over max_pixels", stage="probe")
     if result.code:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from videod.config import Source
-from videod.errors import TooBig, ToolCrashed
+from videod.errors import EncodeFailed, FetchFailed, TooBig
 from videod.process import Tools
 from videod.redact import hide
 from videod.transfer.door import Door
@@ -83,9 +83,9 @@ def run(request: Request, door: Door, tools: Tools, look: Look, on_size: Callabl
                 may_fail=True,
                 limits=limits,
             )
-        except ToolCrashed:
-            _check_size(size_of(request.path), request.most)  # SIGXFSZ
-            raise
+        except EncodeFailed as error:
+            _check_size(size_of(request.path), request.most)
+            raise FetchFailed(error.message, detail=error.detail) from None
     answer = printed.answer
     answer.code, answer.said = result.code, hide("\n".join(printed.own_words[-4:]))
     return answer
