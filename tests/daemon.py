@@ -67,9 +67,10 @@ class Daemon:
         command = [sys.executable, "-m", "videod", "-c", str(self.ini), *argv]
         return subprocess.run(command, capture_output=True, text=True, timeout=timeout, **more)
 
-    def start(self, **changes: Any) -> None:
+    def start(self, environ: dict[str, str] | None = None, **changes: Any) -> None:
+        """Daemonized; returns once it serves. `environ` goes on top of ours."""
         self.write(**changes)
-        done = self.command("start", self.env)
+        done = self.command("start", self.env, env={**os.environ, **(environ or {})})
         assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), done
 
     def run(self, environ: dict[str, str] | None = None, **changes: Any) -> subprocess.Popen[str]:
