@@ -99,19 +99,25 @@ def dropped(media: Media, container: str, *, copied: bool) -> tuple[str, ...]:
     return (f"left out: {', '.join(names)}",) if names else ()
 
 
-def decode(path: str, threads: int = 0) -> list[str]:
+def decode(path: str, threads: int = 0, max_pixels: int = 0) -> list[str]:
     """Decode all of a file and throw it away."""
-    argv = ["ffmpeg", "-nostdin", "-hide_banner", "-v", LOUD, "-threads", str(threads), *opened(path)]
+    argv = ["ffmpeg", "-nostdin", "-hide_banner", "-v", LOUD, "-threads", str(threads), *_within(max_pixels)]
+    argv += opened(path)
     return [*argv, "-map", "0:v", "-map", "0:a?", "-fps_mode", "passthrough", "-progress", "pipe:1", "-f", "null", "-"]
 
 
 def _start(media: Media, seek: Fraction | None, threads: int) -> list[str]:
     argv = ["ffmpeg", "-nostdin", "-hide_banner", "-v", LOUD, "-y"]
-    argv += ["-threads", str(threads), "-copyts"]
+    argv += ["-threads", str(threads), *_within(media.max_pixels), "-copyts"]
     if seek is not None:
         # without -noaccurate_seek ffmpeg would drop what lies between its landing and the time asked for
         argv += ["-noaccurate_seek", "-seek_timestamp", "1", "-ss", f"{round(seek * 1_000_000)}us"]
     return [*argv, *opened(media.path)]
+
+
+def _within(max_pixels: int) -> list[str]:
+    # the header tells the size of the first picture only
+    return ["-max_pixels", str(max_pixels)] if max_pixels else []
 
 
 def _fitting(video: Video, threads: int) -> int:

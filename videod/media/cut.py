@@ -59,6 +59,7 @@ class _Work:
         self.out.unlink(missing_ok=True)
         limits = self.tools.limits.within(most_bytes(self.source.media, self.plan, self.preset))
         result = self.tools.run(command, on_line=take, on_error_line=complaints.take, may_fail=True, limits=limits)
+        complaints.check_size()
         if result.code and "No space left on device" in result.tail:
             raise DiskFull("no space left for the output", detail=result.tail)
         if result.code and any(mark in result.tail for mark in _NO_MEMORY):
@@ -150,7 +151,7 @@ def _flaw(work: _Work, wanted: array[int], spans: list[Span], *, encoded: bool) 
 
 def _refuse_broken(work: _Work) -> None:
     """Decode a copied output once; what the decoder complains about lies in the source."""
-    result = decoded(work.out, work.tools, work.threads)
+    result = decoded(work.out, work.tools, work.threads, work.source.media.max_pixels)
     if missing := work.plan.count - result.frames:
         what = f"{missing} frames cannot be decoded"
         raise Damaged("the video is broken inside the wanted part", detail=what, stage="cut")

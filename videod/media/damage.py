@@ -31,8 +31,8 @@ class Decoded:
     complaints: tuple[str, ...]
 
 
-def decoded(path: Path, tools: Tools, threads: int = 0) -> Decoded:
-    """Decode a file of ours to its end."""
+def decoded(path: Path, tools: Tools, threads: int = 0, max_pixels: int = 0) -> Decoded:
+    """Decode a file of ours to its end. Raises TooBig for pictures over `max_pixels`."""
     complaints, count = Complaints(), [0]
 
     def take(line: str) -> None:
@@ -40,8 +40,9 @@ def decoded(path: Path, tools: Tools, threads: int = 0) -> Decoded:
         if name == "frame" and value.strip().isdigit():
             count[0] = int(value)
 
-    command = argv.decode(str(path), threads)
+    command = argv.decode(str(path), threads, max_pixels)
     result = tools.run(command, on_line=take, on_error_line=complaints.take, may_fail=True)
+    complaints.check_size()
     if result.code:
         complaints.take(f"[error] ffmpeg ended with {result.code}")
     return Decoded(count[0], tuple(complaints.lines))
@@ -52,7 +53,7 @@ def damage(source: Source, wanted: Plan, preset: Preset, tools: Tools) -> str:
     if hole := _hole(source, wanted):
         return hole
     if source.frames.step is not None:
-        return _said(decoded(Path(source.media.path), tools, 1), wanted)
+        return _said(decoded(Path(source.media.path), tools, 1, source.media.max_pixels), wanted)
     part = _needed(source, wanted.start, wanted.end, wanted)
     try:
         result = _tried(source, part, preset, tools)
@@ -94,7 +95,7 @@ def _tried(source: Source, part: Plan, preset: Preset, tools: Tools) -> Decoded:
     try:
         tools.run(argv.copy(heard, part, "nut", excerpt, preset, found[0]))
         # one thread: the order of its complaints is the order of the packets then
-        return decoded(excerpt, tools, 1)
+        return decoded(excerpt, tools, 1, source.media.max_pixels)
     finally:
         excerpt.unlink(missing_ok=True)
 

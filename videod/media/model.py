@@ -81,6 +81,7 @@ class Media:
 
     `formats`: ffprobe's names of the container; `duration`: seconds as its header says, None if it does not;
     `whole`: whether the file is as long as its own structure says (True where the structure does not say).
+    `max_pixels`: larger pictures are not decoded, wherever in the file they turn up; 0: no limit.
     """
 
     path: str
@@ -92,6 +93,7 @@ class Media:
     duration: Fraction | None = None
     title: str = ""
     whole: bool = True
+    max_pixels: int = 0
 
 
 def ticks() -> array[int]:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any, Protocol
 
 from videod.errors import Damaged, EncodeFailed, Encrypted, NotFound, NotVideo, TooBig
 from videod.media.model import Audio, Media, Other, Video
-from videod.media.reading import opened
-from videod.media.whole import is_whole, looks_like_video
+from videod.media.reading import TOO_LARGE, opened
+from videod.media.whole import index_is_cut, is_whole, looks_like_video
 from videod.process import Tools
 
 _STILL = frozenset({"png", "bmp", "tiff", "webp", "jpeg2000"})
@@ -57,7 +58,10 @@ def probe(path: str, tools: Tools, settings: Bounds) -> Media:
         raise TooBig(f"a frame of {video.width}x{video.height} is over max_pixels", stage="probe")
     if not video.width or not video.height:
         raise Damaged("nothing in the file tells the size of the picture", stage="probe")
-    return _media(path, found["format"], streams, video)
+    media = _media(path, found["format"], streams, video)
+    if not media.whole and index_is_cut(path, media.formats):
+        raise Damaged("the file breaks off within its index: tracks of it may be missing", stage="probe")
+    return replace(media, max_pixels=settings.max_pixels)
 
 
 def _head(path: str) -> bytes:
@@ -77,7 +81,7 @@ def _ask(path: str, tools: Tools, max_pixels: int) -> dict[str, Any] | None:
     argv += ["-show_entries", "packet=stream_index:packet_side_data", "-read_intervals", f"%+#{_PACKETS_LOOKED_AT}"]
     argv += ["-max_pixels", str(max_pixels)] if max_pixels else []
     result = tools.run([*argv, *opened(path)], may_fail=True, output_max=MOST_SAID)
-    if "max pixel count" in result.tail:
+    if TOO_LARGE in result.tail:
         raise TooBig("a frame is over max_pixels", stage="probe")
     if result.code:
         return None

@@ -6,6 +6,8 @@ two whitelists stop that. The formats are those that hold their own data: no pla
 
 from __future__ import annotations
 
+from videod.errors import TooBig
+
 FORMATS = "mov,matroska,mpegts,mpeg,avi,flv,asf,gif,ogg,nut"
 # formats whose seek lands where the decoder may only find the next key frame
 LOOSE = frozenset({"mpegts", "mpeg", "asf", "ogg", "flv", "avi", "gif"})
@@ -19,6 +21,8 @@ HARMLESS = "mmco: unref short failure"
 GAP = "Frame num gap"
 # ... which is two lines a frame
 LOUD = "level+debug"
+# said by a decoder that was given -max_pixels
+TOO_LARGE = "max pixel count"
 
 
 def opened(path: str) -> list[str]:
@@ -31,6 +35,11 @@ class Complaints:
 
     def __init__(self) -> None:
         self.lines: list[str] = []
+
+    def check_size(self) -> None:
+        """Raise TooBig if a picture was larger than may be."""
+        if any(TOO_LARGE in line for line in self.lines):
+            raise TooBig("a frame is over max_pixels")
 
     def take(self, line: str) -> None:
         """One line of its stderr."""

@@ -7,6 +7,7 @@ that they should have: MP4 boxes, the Matroska segment, RIFF chunks, the last ta
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import BinaryIO
 
 MAX_BOXES = 100_000
@@ -37,28 +38,42 @@ def is_whole(path: str, formats: tuple[str, ...]) -> bool:
     return True
 
 
+def index_is_cut(path: str, formats: tuple[str, ...]) -> bool:
+    """Whether an MP4 breaks off within its index: what is left of that may lack whole tracks. Raises OSError."""
+    if "mov" not in formats:
+        return False
+    size = os.path.getsize(path)
+    with open(path, "rb") as file:
+        return any(kind == b"moov" and end > size for kind, end in _boxes(file, size))
+
+
 def _transport(head: bytes) -> bool:
     return any(head[at : at + 1] == b"G" == head[at + step : at + step + 1] for step in (188, 192) for at in (0, 4))
 
 
 def _boxes_fit(file: BinaryIO, size: int) -> bool:
+    return all(end <= size for _, end in _boxes(file, size))
+
+
+def _boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int]]:
+    """The kind of each box and where it should end; the last may end behind the file."""
     at = 0
     for _ in range(MAX_BOXES):
         file.seek(at)
         head = file.read(16)
         if len(head) < 8:
-            return True  # a few bytes behind the last box are common and harmless
+            return  # a few bytes behind the last box are common and harmless
         length = int.from_bytes(head[:4], "big")
         if length == 1:
             length = int.from_bytes(head[8:16], "big")
         if length == 0:
-            return True  # goes on to the end of the file, by definition
+            return  # goes on to the end of the file, by definition
         if length < 8 or not head[4:8].isascii():
-            return True  # no box: junk behind the last
+            return  # no box: junk behind the last
         at += length
+        yield head[4:8], at
         if at > size:
-            return False
-    return True
+            return
 
 
 def _number(data: bytes, *, marked: bool) -> tuple[int, int]:
