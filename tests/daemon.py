@@ -36,6 +36,7 @@ class Daemon:
         self.folder = folder
         self.ini = folder / "videod.ini"
         self.env = "prod"
+        self.python = sys.executable
         self.state = folder / "state"
         self.clips = folder / "clips"
         self.node = f"n{os.getpid()}"
@@ -64,7 +65,7 @@ class Daemon:
     def command(self, *argv: str, timeout: float = 60, **more: Any) -> subprocess.CompletedProcess[str]:
         if not self.ini.exists():
             self.write()
-        command = [sys.executable, "-m", "videod", "-c", str(self.ini), *argv]
+        command = [self.python, "-m", "videod", "-c", str(self.ini), *argv]
         return subprocess.run(command, capture_output=True, text=True, timeout=timeout, **more)
 
     def start(self, environ: dict[str, str] | None = None, **changes: Any) -> None:
