@@ -123,7 +123,7 @@ def crowded(folder: Path, plain: Path, out: Path) -> None:
 
 def many_frames(out: Path, seconds: int) -> None:
     """A thousand pictures of 16x16 a second."""
-    ffmpeg("-f", "lavfi", "-i", f"color=s=16x16:r=1000:d={seconds}", "-c:v", "mpeg2video", "-g", "1000", "-f", "avi",
+    ffmpeg("-f", "lavfi", "-i", f"color=s=16x16:r=1000:d={seconds}", "-c:v", "mpeg4", "-g", "250", "-f", "avi",
            str(out))  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,25 @@ def test_a_hole_of_zeros_is_damage_inside_and_none_beside(studio: Studio, how: s
         with pytest.raises(Damaged) as raised:
             studio.cut(path, start, end, how)
         assert raised.value.detail
+
+
+@pytest.mark.parametrize("how", ["exact", "keyframe"])
+def test_frames_lost_at_the_end_of_the_part_are_damage(studio: Studio, how: str) -> None:  # noqa: F811
+    """The file says that it is broken, and nothing wanted comes behind the place that would show the gap."""
+    film = studio.film("mkv")
+    data = bytearray(film.path.read_bytes())
+    low, high = int(len(data) * 0.5), int(len(data) * 0.6)
+    data[low:high] = b"\xff" * (high - low)
+    path = studio.new("gap.mkv")
+    path.write_bytes(data)
+    source = studio.examine(path)
+    assert source.frames.doubts
+    times = [float(source.frames.seconds(pts)) for pts in source.frames.pts]
+    gap, behind = max(pairwise(times), key=lambda pair: pair[1] - pair[0])
+    for start, end in ((gap - 1, (gap + behind) / 2), ((gap + behind) / 2, behind + 1)):
+        with pytest.raises(Damaged):
+            studio.cut(path, start, end, how)
+    assert studio.cut(path, 0.1, gap - 0.5, how)[1].frames
 
 
 @pytest.mark.parametrize("how", ["exact", "keyframe"])

@@ -155,7 +155,8 @@ def _refuse_broken(work: _Work) -> None:
     if missing := work.plan.count - result.frames:
         what = f"{missing} frames cannot be decoded"
         raise Damaged("the video is broken inside the wanted part", detail=what, stage="cut")
-    if result.complaints:
+    # packets that could not be read are missed by nobody who decodes the others
+    if result.complaints or work.source.frames.doubts:
         _refuse_damage(work)
 
 

@@ -7,7 +7,7 @@ and its log does not name frames.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -21,6 +21,9 @@ from videod.media.model import Plan, Source
 from videod.media.plan import MICRO, micro, plan
 from videod.media.reading import GAP, Complaints
 from videod.process import Tools
+
+# where packets are lost the picture need not look steady
+HALF = 0.5
 
 
 @dataclass(frozen=True)
@@ -119,9 +122,14 @@ def _needed(source: Source, start: Fraction, end: Fraction, like: Plan) -> Plan:
 
 
 def _hole(source: Source, wanted: Plan) -> str:
-    """A pause between two wanted frames of a file whose packets could not all be read."""
-    found = holes(wanted.pts) if source.frames.doubts else []
+    """A pause at or between the wanted frames of a file whose packets could not all be read."""
+    if not source.frames.doubts:
+        return ""
+    # what is lost at an end of the part shows only beside the frame next to it
+    pts = source.frames.pts
+    around = pts[max(0, bisect_left(pts, wanted.pts[0]) - 1) : bisect_right(pts, wanted.pts[-1]) + 1]
+    found = holes(around, HALF)
     if not found:
         return ""
-    at = source.frames.seconds(wanted.pts[found[0]])
+    at = source.frames.seconds(around[found[0]])
     return f"frames are missing behind {float(at):.3f} s, and the file is broken: {source.frames.doubts[0]}"
