@@ -48,7 +48,7 @@ CASES = (
     Case("ts", "MPEG-TS", 50),
     Case("mkv", "Matroska", 50),
     # time
-    Case("vfr", "30, 20, 10 frames a second", 82, span=(3.5, 5.1), quick=True),
+    Case("vfr", "30, 20, 10 frames a second", 82, span=(3.5, 5.1)),
     Case("slow", "a picture a second", 0),
     Case("slowmo", "240 frames a second", 240, span=(1.3, 2.1)),
     Case("film", "23.976 in milliseconds", 50),
@@ -66,7 +66,7 @@ CASES = (
     Case("resized_mp4", "the same in one MP4", 100, span=(4.5, 7.1)),
     Case("interlaced", "MPEG-2 of 25 interlaced", 96, alike=False),
     # picture
-    Case("turned", "stored on its side", 50, quick=True),
+    Case("turned", "stored on its side", 50),
     Case("side_silent", "stored on its other side, no sound", 50),
     Case("upside_down", "stored upside down", 50),
     Case("odd", "321x181 in 4:4:4, one key frame", 0),
@@ -83,7 +83,7 @@ CASES = (
     Case("silent", "no sound", 50),
     _refused("cover", "sound with a cover", "not_video"),
     Case("two", "two languages", 50),
-    Case("many", "5.1 and stereo, subtitles, a font", 50, quick=True),
+    Case("many", "5.1 and stereo, subtitles, a font", 50),
     Case("vp9", "VP9 and Opus", 50),
     Case("webm", "VP8", "encoded"),
     Case("xvid", "MPEG-4 with B frames in AVI, which move each 40th key frame", 42),
