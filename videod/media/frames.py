@@ -20,7 +20,7 @@ from videod.process import Tools
 UNKNOWN = -(1 << 63)
 # a forward jump of the clock by more is a new recording, not a pause in the picture
 JUMP = 10
-# of one video: a day at 60 frames a second. Each takes some 150 bytes of the daemon's memory for a moment
+# of one video: a day at 60 frames a second. Each takes some 200 bytes of the daemon's memory for a moment
 MOST_PACKETS = 24 * 3600 * 60
 
 
