@@ -267,7 +267,7 @@ def test_log_is_rotated_without_a_signal(daemon: Daemon, r: redis.Redis, tmp_pat
     done = run("logrotate", "-d", conf)
     assert done.returncode == 0 and "error" not in done.stderr.lower(), done.stderr
     push(r, {"id": "before", "kind": "sleep"})
-    final(r, "before")
+    until(lambda: re.search("job=before .*done", daemon.log), 5, "all of it is written")
     done = run("logrotate", "-f", "-s", tmp_path / "rotated", conf)
     assert (done.returncode, done.stderr) == (0, "")
     push(r, {"id": "after", "kind": "sleep"})

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import random
+import secrets
 import shutil
 import time
 from collections.abc import Callable
@@ -92,9 +93,9 @@ def attempt(
     started, spent = time.monotonic(), time.thread_time()
     scratch = Scratch(order.job.id, settings)
     progress, outputs = Progress(tell), list[Output]()
+    tools = _tools(order, settings, guardian, cancel, log, scratch)
+    tools.room = space.room(scratch.path, cancel)
     try:
-        tools = _tools(order, settings, guardian, cancel, log, scratch)
-        tools.room = space.room(scratch.path, cancel)
         ctx = Context(order.job, settings, tools, log, progress, tell_output, fence, outputs=outputs)
         order.kind.run(order.params, ctx)
     except Cancelled:
@@ -107,6 +108,9 @@ def attempt(
         error = {"error": as_event(failure)}
         return Outcome("dead", error, time.monotonic() - started, progress.stage, tuple(outputs), failure)
     finally:
+        # a process that left its group would stay as long as the daemon does
+        if scratch.made and (strays := tools.sweep()):
+            log.warn(f"killed {strays} processes that a tool had left behind")
         scratch.clear()
         space.release(scratch.path)
     seconds = round(time.monotonic() - started, 3)
@@ -120,24 +124,25 @@ def attempt(
 
 
 class Scratch:
-    """The scratch folder of an attempt: made when first needed, gone at its end."""
+    """The scratch folder of an attempt: made when first needed, gone at its end.
+
+    Its name is that of the job and a random part: after a lost lease the next attempt of the same job may begin
+    while this one still ends.
+    """
 
     def __init__(self, ident: str, settings: Settings) -> None:
-        self.path = Path(settings.work_dir, settings.node, ident)
-        self._made = False
+        self.path = folder_of(settings) / f"{ident}.{secrets.token_hex(4)}"
+        self.made = False
 
     def make(self) -> None:
         """Make it, empty and private."""
-        if self._made:
-            return
-        # what is there is of an attempt whose daemon was killed
-        shutil.rmtree(self.path, ignore_errors=True)
-        self.path.mkdir(mode=0o700, parents=True)
-        self._made = True
+        if not self.made:
+            self.path.mkdir(mode=0o700, parents=True)
+            self.made = True
 
     def clear(self) -> None:
         """Remove it with all that is in it."""
-        if self._made:
+        if self.made:
             shutil.rmtree(self.path, ignore_errors=True)
 
 

@@ -117,15 +117,10 @@ def _container(template: str) -> str:
 
 def run(params: Params, ctx: Context) -> Sequence[Output]:
     """Make all clips."""
-    try:
-        source = _source(params, ctx)
-        share = 1 / len(params.clips)
-        for clip in params.clips:
-            ctx.output(_make(clip, source, ctx, share))
-    finally:
-        # a process that left its group would stay as long as the daemon does
-        if strays := ctx.tools.sweep():
-            ctx.log.warn(f"killed {strays} processes that a tool had left behind")
+    source = _source(params, ctx)
+    share = 1 / len(params.clips)
+    for clip in params.clips:
+        ctx.output(_make(clip, source, ctx, share))
     return ctx.outputs
 
 
