@@ -67,7 +67,7 @@ def test_whatever_a_tool_does_the_next_job_is_served(daemon: Daemon, r, short: b
     install(tools)
     source = daemon.folder / "s.mp4"
     source.write_bytes(short)
-    daemon.start({"PATH": f"{tools}:/usr/bin:/bin"}, allow_hosts="* 127.0.0.1", memory_per_job="1G", stall_timeout=2,
+    daemon.start({"PATH": f"{tools}:/usr/bin:/bin"}, allow_hosts="* 127.0.0.1", memory_per_job="1G", stall_timeout=5,
                  max_source_bytes="500M", max_worker=1)  # fmt: skip
     pid, seen = daemon.pid, []
     with Origin() as origin:
