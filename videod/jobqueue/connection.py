@@ -154,7 +154,8 @@ class Connection:
             if self._health and not known:
                 self._health.away(away, answered=answered)
             raise away from None
-        if self._health and self._health.is_away:
+        # an answer from before the loss that another thread met says nothing
+        if self._health and self._health.is_away and self._own.seen == self._health.losses:
             self._health.back(wrote=proves(answer))
         return answer
 
