@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from array import array
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from tests.media_fixtures import Studio, check_clip, studio  # noqa: F401
+from tests.media_fixtures import Bounds, Studio, check_clip, studio  # noqa: F401
 from tests.videos import X264, encode, ffprobe, numbers, rewrap
-from videod.errors import Damaged, Failure
+from videod.errors import Damaged, Failure, ToolCrashed
+from videod.media.verify import flaw
 
 
 def _without(studio: Studio, source: Path, packet: int) -> Path:  # noqa: F811
@@ -159,3 +162,13 @@ def test_nothing_broken_leaves_an_output_behind_as_success(studio: Studio) -> No
         else:
             check_clip(film, out, made, film.frames)
     assert not list((studio.folder / "scratch").glob("excerpt*"))
+
+
+def test_a_prober_that_was_killed_says_nothing_of_the_output(studio: Studio, monkeypatch, tmp_path: Path) -> None:  # noqa: F811
+    film = studio.film("mp4")
+    fake = tmp_path / "ffprobe"
+    fake.write_text("#!/bin/sh\nkill -9 $$\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with pytest.raises(ToolCrashed):
+        flaw(film.path, array("q"), Fraction(1, 25), [], None, studio.tools(), Bounds())

@@ -11,7 +11,7 @@ from array import array
 from fractions import Fraction
 from pathlib import Path
 
-from videod.errors import Failure
+from videod.errors import Permanent
 from videod.media.filters import upright
 from videod.media.frames import read_table, shown, trouble
 from videod.media.model import Media
@@ -39,7 +39,7 @@ def flaw(
     try:
         media = probe(str(out), tools, settings)
         wrong = _picture(media, wanted, time_base, tools) or _tracks(media, sound, tools)
-    except Failure as failure:
+    except Permanent as failure:  # a tool that was killed, or stalled, says nothing of the output
         return failure.message, None
     if size and upright(media.video) != size:
         wrong = wrong or f"the picture is {media.video.width}x{media.video.height} and should be {size[0]}x{size[1]}"
