@@ -64,6 +64,8 @@ def damage(source: Source, wanted: Plan, preset: Preset, tools: Tools) -> str:
             return _said(result, part)
         return _beyond_entry(source, part, result, preset, tools)
     except EncodeFailed as failure:
+        if "No space left on device" in failure.detail:  # of the excerpt: that is not the source's fault
+            raise
         return f"packets of the wanted part cannot be read: {failure.detail}"
 
 
