@@ -81,7 +81,7 @@ class Postman:
         self._free.release()
         self._wake.set()
 
-    def _carry(self, member: bytes, letter: Letter) -> None:
+    def _carry(self, member: bytes, letter: Letter, age: float) -> None:
         settings = self._settings()
         why = deliver(letter, settings)
         about = f"callback of job={_job_of(letter)} {letter.event}, delivery {letter.delivery[:8]}"
@@ -89,7 +89,7 @@ class Postman:
             if not why:
                 self._outbox.drop(member)
                 self._log.info("%s: delivered, try %d", about, letter.tries + 1)
-            elif time.time() - letter.since > DAY:
+            elif age > DAY:
                 self._outbox.drop(member)
                 self._log.error("%s: given up after a day and %d tries: %s", about, letter.tries + 1, why)
             else:

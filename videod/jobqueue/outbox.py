@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import time
 from dataclasses import asdict, dataclass, replace
 
 from videod.config.settings import Settings
@@ -21,13 +20,16 @@ LENT_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Letter:
-    """One callback: `body` is the event as text, `since` (seconds since 1970) when the job ended."""
+    """One callback: `body` is the event as text, `since` when it was first due, 0 before.
+
+    `since` and `now` are seconds since 1970 by the clock of Redis: nodes whose clocks differ write and deliver.
+    """
 
     delivery: str
     url: str
     event: str
     body: str
-    since: float
+    since: float = 0.0
     tries: int = 0
 
     def dumps(self) -> str:
@@ -41,7 +43,7 @@ class Letter:
 
 def letter(url: str, event: str, body: str) -> str:
     """A new letter, as the member of the set."""
-    return Letter(secrets.token_hex(16), url, event, body, round(time.time(), 3)).dumps()
+    return Letter(secrets.token_hex(16), url, event, body).dumps()
 
 
 class Outbox:
@@ -52,14 +54,17 @@ class Outbox:
         self._connection = connection
         self._lend, self._postpone = Script("outbox"), Script("postpone")
 
-    def lend(self) -> tuple[bytes, Letter] | None:
-        """A letter that is due, ours for LENT_SECONDS, and its member; None when none is due."""
+    def lend(self) -> tuple[bytes, Letter, float] | None:
+        """A letter that is due, ours for LENT_SECONDS: its member, itself, its age in seconds. None when none is."""
         while True:
-            member = self._connection.run(self._lend, (self._key,), (round(LENT_SECONDS * 1000),))
-            if member is None:
+            found = self._connection.run(self._lend, (self._key,), (round(LENT_SECONDS * 1000),))
+            if found is None:
                 return None
+            member, now = found[0], found[1] / 1000
             try:
-                return member, Letter(**json.loads(member))
+                letter = Letter(**json.loads(member))
+                letter = replace(letter, since=letter.since or now)
+                return member, letter, now - letter.since
             except (ValueError, TypeError):  # nobody of ours wrote it
                 self.drop(member)
 
