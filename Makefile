@@ -33,10 +33,9 @@ test: .venv/dev ## check style and types and run the tests
 test-all: ARGS += -m ""
 test-all: test ## the tests with the long repeats
 
-soak: .venv/dev ## repeat the long tests for MINUTES=30
+soak: .venv/dev ## break everything at random for MINUTES=30 and print an account
 	@sh tools/packages run test
-	@end=$$(($$(date +%s) + $(MINUTES) * 60)); while [ $$(date +%s) -lt $$end ]; do \
-		$(TEST_PATH) $(BIN)/python -m pytest -q -m long $(ARGS) || exit 1; done
+	$(TEST_PATH) $(BIN)/python -m tests.chaos --minutes $(MINUTES) $(ARGS)
 
 bench: .venv/dev ## measure what a job costs
 	@sh tools/packages run

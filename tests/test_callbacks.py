@@ -15,6 +15,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.chaos.world import FAKETIME
 from tests.daemon import ROOT, Daemon, events, final, push, until
 from tests.origin import Origin, Page
 from videod.attempt import delay_after
@@ -109,6 +110,25 @@ def test_given_up_after_a_day(serving: Daemon, r, receiver: Origin) -> None:
     r.zadd("videod:outbox", {json.dumps({**letter, "since": time.time() - 90_000}): 1})
     until(lambda: r.zcard("videod:outbox") == 0, 5, "it is given up")
     until(lambda: "given up after a day" in serving.log, 5, "and that is said")
+
+
+def test_a_node_whose_clock_is_wrong_gives_none_up(daemon: Daemon, r, receiver: Origin) -> None:
+    """Written by a node two days behind, delivered by one whose clock is right."""
+    if not FAKETIME.exists():
+        pytest.skip("needs libfaketime")
+    behind = {"LD_PRELOAD": str(FAKETIME), "FAKETIME": "-2d", "DONT_FAKE_MONOTONIC": "1"}
+    url = receiver.put("/hook", Page(status=500), Page(status=500), Page(status=204))
+    daemon.write(allow_hosts="* 127.0.0.1", node="other")
+    assert daemon.command("start", "prod", env={**os.environ, **behind}).returncode == 0
+    push(r, {"id": "t", "kind": "sleep", "callback": url})
+    until(lambda: '"tries":1' in "".join(r.zrange("videod:outbox", 0, 0)), 10, "it failed once")
+    assert daemon.stop() == 0
+    daemon.start()
+    due_now(r)
+    until(lambda: '"tries":2' in "".join(r.zrange("videod:outbox", 0, 0)), 10, "it failed twice")
+    due_now(r)
+    until(lambda: r.zcard("videod:outbox") == 0, 5, "it is delivered")
+    assert len(receiver.seen("/hook")) == 3
 
 
 def test_a_receiver_that_hangs_holds_up_nobody(serving: Daemon, r, receiver: Origin) -> None:
