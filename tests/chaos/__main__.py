@@ -51,10 +51,12 @@ class Soak:
         for part in (watch, self.load, self.harm):
             part.start()
         end = time.monotonic() + self.minutes * 60
-        while time.monotonic() < end and not self._failed():
-            time.sleep(1.0)
-        self.harm.stop()
-        self.load.stop()
+        try:
+            while time.monotonic() < end and not self._failed():
+                time.sleep(1.0)
+        finally:  # after Ctrl-C, too: else the harm would start nodes anew while the world is taken down
+            self.harm.stop()
+            self.load.stop()
         self.say("harm and load are over")
         self.world.heal()
         settled = self._settle()
@@ -120,6 +122,8 @@ class Soak:
             found = watch.growth(name)
             values = " / ".join(f"{value / scale:.4g}" for value in (found.first, found.last, found.most))
             made.tell(f"{name}: first / last / most, growth", f"{values}{unit}, {found.percent:+.1f} % an hour")
+        for sample in watch.samples:
+            self.say(str(sample))
         if self.minutes >= JUDGED_FROM_MINUTES:
             percent = watch.growth("rss").percent
             made.zero(f"RSS grows by {MOST_GROWTH_PERCENT:g} % an hour or more", int(percent >= MOST_GROWTH_PERCENT))

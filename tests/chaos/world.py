@@ -80,11 +80,13 @@ class World:
         self.folder = Path(tempfile.mkdtemp(prefix="videod-chaos-"))  # short: a socket's path holds 107 bytes
         self.shared = self.folder / "shared"
         self.shared.mkdir()
+        self.film = self._make_film()  # first: what fails here must leave no server behind
         self.redis = RedisServer(self.folder)
         self.origin = Origin()
+        self.origin.put("/film.mp4", self.film.read_bytes())
+        self.origin.put("/text.mp4", b"this is no video at all\n" * 200)
         self.relay = Relay(self.origin.port)
         self.receiver = Receiver(rng)
-        self.film = self._make_film()
         self.base = f"http://127.0.0.1:{self.relay.port}"
         self.redis.start()
         self.a, self.b, self.c = (self._node(name, slots) for name, slots in (("a", 3), ("b", 2), ("c", 2)))
@@ -98,8 +100,6 @@ class World:
         master = videos.make_master(self.folder / "master.nut", rate="25", seconds=float(FILM_SECONDS))
         film = videos.encode(master, self.folder / "film.mp4")
         master.unlink()
-        self.origin.put("/film.mp4", film.read_bytes())
-        self.origin.put("/text.mp4", b"this is no video at all\n" * 200)
         return film
 
     def _node(self, name: str, slots: int) -> Node:
