@@ -3,6 +3,7 @@ PREFIX     = /usr
 SYSCONFDIR = /etc
 UNITDIR    = $(PREFIX)/lib/systemd/system
 MINUTES    = 30
+SECONDS    = 60
 LIBDIR     = $(PREFIX)/lib/videod
 DATADIR    = $(PREFIX)/share
 BIN        = .venv/bin
@@ -11,7 +12,7 @@ PIP        = $(BIN)/python -m pip install -q --disable-pip-version-check
 TEST_PATH  = PATH="$$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 D          = $(DESTDIR)
 
-.PHONY: help venv demo test test-all soak bench man dist install uninstall clean
+.PHONY: help venv demo test test-all soak fuzz bench man dist install uninstall clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -37,6 +38,9 @@ soak: .venv/dev ## break everything at random for MINUTES=30 and print an accoun
 	@sh tools/packages run test
 	$(TEST_PATH) $(BIN)/python -m tests.chaos --minutes $(MINUTES) $(ARGS)
 
+fuzz: .venv/fuzz ## feed the readers what finds new branches of them, for SECONDS=60
+	$(BIN)/python tools/fuzz.py --seconds $(SECONDS) $(ARGS)
+
 bench: .venv/dev ## measure what a job costs
 	@sh tools/packages run
 	@for file in bench/*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
@@ -54,6 +58,11 @@ man: .venv/run ## write the settings into man/videod.ini.5 as they are declared
 
 .venv/dev: .venv/run requirements-dev.txt
 	$(PIP) -r requirements-dev.txt
+	@touch $@
+
+# Its wheels are for x86_64 and few versions of Python, so `make test` does without.
+.venv/fuzz: .venv/dev
+	$(PIP) --only-binary :all: atheris==3.0.0
 	@touch $@
 
 dist: .venv/dev ## build wheel and sdist into dist/

@@ -1,0 +1,104 @@
+"""Coverage-guided fuzzing of whatever reads bytes that others wrote: `make fuzz SECONDS=60`.
+
+Each target runs in a process of its own, under atheris (libFuzzer), which keeps the inputs that reach new branches. A
+target may raise the errors that its reader promises; anything else, a secret that is still to be seen, or a second of
+CPU time is a finding: the input lies in --out as TARGET-crash-… or TARGET-timeout-…, and
+`tools/fuzz.py TARGET FILE` runs it again. Found inputs stay in --out/corpus for the next run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from fuzz_targets import TARGETS
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "bench" / "kind")]
+CPU_SECONDS = 1.0
+READERS = ("config", "guardian", "intake", "kinds.clip", "logs", "media.frames", "media.probe", "transfer.wget")
+
+
+def seeds() -> list[bytes]:
+    """What the documents show, and a line of each other thing that is read."""
+    blocks = re.findall(r"```\w*[^\n]*\n(.*?)```", (ROOT / "docs/protocol.md").read_text(), re.DOTALL)
+    found = [line for block in blocks for line in block.splitlines() if line.strip()] + blocks
+    found += (ROOT / "etc/videod.ini").read_text().split("\n\n")
+    found += ["[DEFAULT]\nqueue = q\n[prod]\nproxy = http://h:1\nredis = redis+sentinel://u:p@a:1,b/s/0?tls=yes\n"]
+    found += ["CONNECT h:443 HTTP/1.1\r\nHost: h\r\n\r\n", "HTTP/1.1 200 OK\nContent-Length: 5\n", "+12\n~13\n-12\n"]
+    found += ["512,0,512,K__\nN/A,N/A,N/A,__D\n", "token|x-|", '{"a|\\"|', "http://[::1]:80/a?b#c", "/a|b"]
+    stream = {"index": 0, "codec_type": "video", "codec_name": "h264", "width": 64, "height": 64, "time_base": "1/9"}
+    stream |= {"side_data_list": [{"rotation": 90}], "disposition": {"default": 1}, "tags": {"language": "und"}}
+    sound = {"index": 1, "codec_type": "audio", "codec_name": "aac", "sample_rate": "48000", "channels": 2}
+    found += [json.dumps({"format": {"format_name": "mov", "duration": "1.5"}, "streams": [stream, sound]})]
+    envelope = {"videod": 1, "id": "a", "token": "t", "attempt": 1, "crashes": 0, "origin": "q"}
+    found += [json.dumps({**envelope, **raw}, separators=(",", ":")) for raw in ({"raw": "{}"}, {"raw_base64": "AA=="})]
+    binary = [b"\0\0\0\x10ftypmp42\0\0\0\0\0\0\0\x08mdat", b"RIFF\x04\0\0\0AVI RIFF\0\0\0\0", b"FLV\x01" + bytes(20)]
+    return [text.encode() for text in found] + [*binary, b"\x1aE\xdf\xa3\x80\x18S\x80g\x84abcd"]
+
+
+def timed(target: Callable[[bytes], None]) -> Callable[[bytes], None]:
+    """The target with its limit of CPU time: other work on this machine is no finding."""
+
+    def run(data: bytes) -> None:
+        begun = time.process_time()
+        target(data)
+        assert (took := time.process_time() - begun) < CPU_SECONDS, f"{took:.1f} s"
+
+    return run
+
+
+def one(name: str, seconds: int, out: Path) -> None:
+    """Fuzz one target; never returns."""
+    import atheris
+
+    with atheris.instrument_imports(include=["videod"]):
+        for module in READERS:  # what targets import later would not be instrumented
+            importlib.import_module(f"videod.{module}")
+    target, longest = TARGETS[name]
+    corpus = out / "corpus" / name
+    corpus.mkdir(parents=True, exist_ok=True)
+    for n, seed in enumerate(seeds()):
+        (corpus / f"seed-{n}").write_bytes(seed[:longest])
+    options = [f"-max_total_time={seconds}", f"-max_len={longest}", "-timeout=20", "-rss_limit_mb=2048"]
+    atheris.Setup([sys.argv[0], *options, f"-artifact_prefix={out}/{name}-", str(corpus)], timed(target))
+    atheris.Fuzz()
+
+
+def main() -> int:
+    """All targets, one after the other, in equal parts of the time; 1 when there was a finding."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("target", nargs="?", choices=TARGETS)
+    parser.add_argument("again", nargs="?", type=Path, help="run this input once")
+    parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--out", type=Path, default=Path(tempfile.gettempdir(), f"videod-fuzz-{os.getuid()}"))
+    given = parser.parse_args()
+    if given.again:
+        timed(TARGETS[given.target][0])(given.again.read_bytes())
+    elif given.target:
+        one(given.target, given.seconds, given.out)
+    bad = 0
+    for name in () if given.target else TARGETS:
+        part = max(1, given.seconds // len(TARGETS))
+        argv = [sys.executable, __file__, name, f"--seconds={part}", f"--out={given.out}"]
+        done = subprocess.run(argv, stderr=subprocess.PIPE, text=True, errors="replace", check=False)
+        ran = re.findall(r"#(\d+)\tDONE\s+cov: (\d+)", done.stderr)
+        told = "nothing found in {} runs, {} branches reached".format(*ran[-1]) if ran else "a finding:"
+        print(f"{name:8} {told}", flush=True)
+        if done.returncode:
+            bad = 1
+            print(done.stderr[-3000:])
+    return bad
+
+
+if __name__ == "__main__":
+    sys.exit(main())
