@@ -7,7 +7,6 @@ a message that was taken before together with its id, counts and origin.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import math
 import re
@@ -22,7 +21,8 @@ MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
 ENVELOPE = b'{"videod":'
 _ADDRESS = re.compile(r"(?:/|https?://|file:|s3:|gs:|az:)", re.IGNORECASE)
-_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+# never gives back what it took, and takes a string that has no end, too: linear whatever the text
+_STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _BRACKET = re.compile(r"[\[\]{}]")
 _SPACE = b" \t\r\n"
 
@@ -78,9 +78,10 @@ def read_envelope(element: bytes) -> Envelope | None:
     try:
         raw = Envelope.raw_of(values)
         made = Envelope(values["id"], values["token"], values["attempt"], values["crashes"], values["origin"], raw)
-    except (KeyError, TypeError, UnicodeError, binascii.Error):
+        # Redis is given both as UTF-8, which half a surrogate pair cannot be
+        texts = isinstance(made.id, str) and all(str.encode(text) for text in (made.token, made.origin))
+    except (KeyError, TypeError, ValueError):  # of raw_base64, too, where it is no base64
         raise BadMessage("is not one of ours", field="videod") from None
-    texts = isinstance(made.token, str) and isinstance(made.origin, str) and isinstance(made.id, str)
     counts = type(made.attempt) is int and type(made.crashes) is int
     if not texts or not counts or not ID.fullmatch(made.id) or made.attempt < 1 or made.crashes < 0:
         raise BadMessage("is not one of ours", field="videod")
