@@ -11,9 +11,10 @@ import re
 from collections.abc import Iterable
 from urllib.parse import urlsplit, urlunsplit
 
-_ADDRESS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>[^\s\"'<>|\\^`]+)")
+# to the next ://, since an address may stand in another. The scheme is not looked at: it may be megabytes
+_ADDRESS = re.compile(r"://((?:(?!://)[^\s\"'<>|\\^`])+)")
 _SECRET = re.compile(r"://|authorization|token|cookie", re.IGNORECASE)
-_BEARER = re.compile(r"(?i)\b(authorization|proxy-authorization|x-[a-z-]*token|cookie)(\s*[:=]\s*)[^\r\n]+")
+_BEARER = re.compile(r"(?i)\b(authorization|proxy-authorization|x-[a-z-]{0,40}token|cookie)([\"']?\s*[:=]\s*)[^\r\n]+")
 
 
 def hide(text: str, secrets: Iterable[str] = ()) -> str:
@@ -22,15 +23,15 @@ def hide(text: str, secrets: Iterable[str] = ()) -> str:
         text = text.replace(secret, "***")
     if not _SECRET.search(text):  # so it is with most lines, and this is asked of each of them
         return text
-    return _ADDRESS.sub(lambda found: _bare(found["scheme"], found["rest"]), _BEARER.sub(r"\1\2***", text))
+    return _ADDRESS.sub(lambda found: _bare(found[1]), _BEARER.sub(r"\1\2***", text))
 
 
-def _bare(scheme: str, rest: str) -> str:
+def _bare(rest: str) -> str:
     rest = rest.split("#", 1)[0]
     path, mark, _ = rest.partition("?")
     host, slash, tail = path.partition("/")
     # the last @ ends the user info: a password may hold one
-    return f"{scheme}://{host.rpartition('@')[2]}{slash}{tail}{'?***' if mark else ''}"
+    return f"://{host.rpartition('@')[2]}{slash}{tail}{'?***' if mark else ''}"
 
 
 def public(address: str) -> str:

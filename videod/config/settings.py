@@ -194,4 +194,5 @@ class Settings:
             found += [storage.secret_key, storage.session_token]
         for source in self.sources.values():
             found += [source.password, *source.header]
-        return tuple(text for text in found if text)
+        # the longest first: one secret may begin another, whose rest would stay
+        return tuple(sorted((text for text in found if text), key=len, reverse=True))
