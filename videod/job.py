@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ from videod.errors import BadMessage
 from videod.fields import ID, Fields
 
 META_MAX = 16 << 10
+_KIND = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 BATCH = "batch:"
 
 
@@ -108,6 +110,9 @@ def _id(fields: Fields, _: Settings) -> str | None:
 
 def _kind(fields: Fields, _: Settings) -> str:
     kind = fields.text("kind", 64)
+    # it stands in log lines and events; what lies behind a blank there could pass for our own words
+    if kind and not _KIND.fullmatch(kind):
+        raise fields.bad("kind", "is no name of a kind")
     return "download" if is_batch(fields) and kind is None else kind or "clip"
 
 

@@ -18,14 +18,22 @@ from videod.redact import hide
 
 TAIL_LINES = 60
 LONGEST = 8000
-_CONTROL = {n: f"\\x{n:02x}" for n in (*range(32), 127)} | {10: " | ", 13: "", 9: " "}
+# what ends a line or steers a terminal: also what UTF-8 has of both, and the marks that turn the order of letters
+_BIDI = (*range(0x2028, 0x202F), *range(0x2066, 0x206A))
+_CONTROL = {n: f"\\x{n:02x}" for n in (*range(32), *range(127, 160))} | {n: f"\\u{n:04x}" for n in _BIDI}
+_CONTROL |= {10: " | ", 13: "", 9: " "}
+
+
+def visible(text: str) -> str:
+    """`text` as one line without control characters and half surrogates: it can forge no line and steer no terminal."""
+    if text.isascii() and text.isprintable():
+        return text
+    return text.translate(_CONTROL).encode("utf-8", "backslashreplace").decode()
 
 
 def one_line(text: str) -> str:
-    """`text` without line ends, control characters and half surrogates, so that nobody can forge a log line."""
-    if text.isascii() and text.isprintable():
-        return text[:LONGEST]
-    return text[:LONGEST].translate(_CONTROL).encode("utf-8", "backslashreplace").decode()
+    """The beginning of `text`, `visible`."""
+    return visible(text[:LONGEST])
 
 
 class _Format(logging.Formatter):

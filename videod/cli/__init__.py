@@ -12,6 +12,7 @@ from videod.redact import hide
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     from videod.cli.parser import build
+    from videod.logs import visible
 
     arguments = build().parse_args(argv)
     try:
@@ -19,7 +20,7 @@ def main(argv: list[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except VideodError as error:
-        print(f"videod: {hide(' '.join(str(error).split()))}", file=sys.stderr)
+        print(f"videod: {visible(hide(' '.join(str(error).split())))}", file=sys.stderr)
         return error.exit_code
     except (KeyboardInterrupt, Cancelled):
         return 130
@@ -33,6 +34,6 @@ def main(argv: list[str] | None = None) -> int:
     except Exception as error:
         if "VIDEOD_DEBUG" in os.environ:
             raise
-        fault = hide(" ".join(f"{type(error).__name__}: {error}".split()))
+        fault = visible(hide(" ".join(f"{type(error).__name__}: {error}".split())))
         print(f"videod: internal fault: {fault}: set VIDEOD_DEBUG=1 for the stack and report it", file=sys.stderr)
         return 1

@@ -9,6 +9,7 @@ from typing import Any
 
 from videod.cli.where import browse
 from videod.errors import UsageError, VideodError
+from videod.logs import visible
 from videod.redact import hide
 
 
@@ -41,7 +42,7 @@ def _list(arguments: argparse.Namespace, entries: list[bytes]) -> int:
     for document in documents:
         error = document.get("error") or {}
         what = f"{error.get('code', '?')}: {error.get('message', '')}"
-        print(f"{document.get('at', '?')}  {document.get('id', '?')}  {what}")
+        print(visible(f"{document.get('at', '?')}  {document.get('id', '?')}  {what}"))
     return 0
 
 

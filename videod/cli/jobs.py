@@ -11,6 +11,7 @@ from videod.cli.where import browse
 from videod.errors import BadMessage, VideodError
 from videod.job import head
 from videod.jobqueue.browse import Browse
+from videod.logs import visible
 from videod.message import read_envelope, read_message
 from videod.redact import hide
 
@@ -54,9 +55,9 @@ def show(arguments: argparse.Namespace) -> int:
         value = record[name]
         text = value if isinstance(value, str) else json.dumps(value, indent=2)
         lines = text.split("\n")
-        print(f"{name + ':':12} {lines[0]}")
+        print(f"{name + ':':12} {visible(lines[0])}")
         for line in lines[1:]:
-            print(f"{'':12} {line}")
+            print(f"{'':12} {visible(line)}")
     return 0
 
 
@@ -88,6 +89,5 @@ def _line(job: dict[str, Any]) -> str:
         what = f"{job.get('stage', '')} {job.get('percent', 0)} %"
     elif job["state"] == "waiting":
         what = job["message"]
-    return f"{job['state']:9} {job['kind']:9} {job['id'] or '-':36} {when}  {' '.join(what.split())}"[
-        : max(width, 80)
-    ].rstrip()
+    line = f"{job['state']:9} {job['kind']:9} {job['id'] or '-':36} {when}  {' '.join(what.split())}"
+    return visible(line[: max(width, 80)])[: max(width, 80)].rstrip()

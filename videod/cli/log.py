@@ -12,6 +12,7 @@ from typing import TextIO
 
 from videod.cli.where import place
 from videod.errors import VideodError
+from videod.logs import visible
 
 
 def log(arguments: argparse.Namespace) -> int:
@@ -25,11 +26,11 @@ def log(arguments: argparse.Namespace) -> int:
                 print(json.dumps([line.rstrip("\n") for line in lines]))
                 return 0
             for line in lines:
-                print(line, end="")
+                print(visible(line.rstrip("\n")))
             if arguments.follow:
                 for line in _follow(file, path):
                     if _wanted(line, arguments.id):
-                        print(line, end="", flush=True)
+                        print(visible(line.rstrip("\n")), flush=True)
     except OSError as error:
         raise VideodError(f"cannot read the log: {path}: {error.strerror}") from None
     return 0

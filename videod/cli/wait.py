@@ -16,6 +16,7 @@ from videod.events import FINAL
 from videod.intake import Order, read
 from videod.jobqueue import Connection
 from videod.jobqueue.browse import Browse
+from videod.logs import visible
 
 LOOK_SECONDS = 0.1
 
@@ -42,7 +43,7 @@ class Lines:
             line = f"retry at {record.get('retry_at')}: {error.get('code')}: {error.get('message')}"
         if line != self._last:
             self._last = line
-            print(line, file=sys.stderr, flush=True)
+            print(visible(line), file=sys.stderr, flush=True)
 
 
 class Bar:
@@ -121,5 +122,5 @@ def report(record: dict[str, Any], *, as_json: bool) -> int:
     else:
         error = record.get("error") or {}
         text = f"{error.get('code')}: {error.get('message')}" if error else record["state"]
-        print(f"videod: {record['state']}: {record['id']}: {text}", file=sys.stderr)
+        print(visible(f"videod: {record['state']}: {record['id']}: {text}"), file=sys.stderr)
     return 0 if record["state"] == "done" else 1
