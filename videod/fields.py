@@ -7,9 +7,10 @@ known fields cannot drift from the code that reads them.
 from __future__ import annotations
 
 import difflib
+import itertools
 import math
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from videod.errors import BadMessage
@@ -18,6 +19,7 @@ ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._:-]{0,127}")
 _CLOCK = re.compile(r"(?:(\d{1,6}):)?(?:(\d{1,6}):)?(\d{1,9}(?:\.\d{1,12})?)", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 MAX_SECONDS = 1e12
+MOST_NAMED = 20
 
 
 def seconds(value: object) -> float:
@@ -155,11 +157,23 @@ class Fields:
         return below
 
     def unknown(self) -> list[str]:
-        """The fields that nobody asked for, with a guess at what was meant: `strat, did you mean start?`"""
-        found = []
+        """The fields that nobody asked for, with a guess at what was meant: `strat, did you mean start?`
+
+        A message has room for a hundred thousand: the first are named, the others counted.
+        """
+        strange = self._strange()
+        found = [fields._guess(name) for fields, name in itertools.islice(strange, MOST_NAMED)]
+        more = sum(1 for _ in strange)
+        return [*found, f"and {more} others"] if more else found
+
+    def _strange(self) -> Iterator[tuple[Fields, str]]:
         for name in self._values:
             if name not in self._asked:
-                near = difflib.get_close_matches(name, self._asked, n=1)
-                shown = f"{self._where}{name}"[:200]
-                found.append(f"'{shown}'" + (f", did you mean '{near[0]}'?" if near else ""))
-        return found + [text for fields in self._below for text in fields.unknown()]
+                yield self, name
+        for fields in self._below:
+            yield from fields._strange()
+
+    def _guess(self, name: str) -> str:
+        near = difflib.get_close_matches(name[:200], self._asked, n=1)
+        shown = f"{self._where}{name}"[:200]
+        return f"'{shown}'" + (f", did you mean '{near[0]}'?" if near else "")
