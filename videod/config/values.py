@@ -14,6 +14,8 @@ from videod.config import redis_url as addresses
 
 Parser = Callable[[str], Any]
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+# the kernel counts bytes in 64 bits with a sign: a larger limit would be refused with each tool that is run
+MOST_BYTES = 1 << 63
 _TIMES = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _TRUE, _FALSE = {"yes", "true", "on", "1"}, {"no", "false", "off", "0"}
 
@@ -32,9 +34,10 @@ def whole(low: int, high: int) -> Parser:
 def size(text: str) -> int:
     """Bytes: `500M`, `10G`, `0`; the units are powers of 1024."""
     found = re.fullmatch(r"([0-9]{1,12})([KMGT]?)B?", text, re.IGNORECASE)
-    if not found:
+    made = int(found[1]) * _UNITS[found[2].upper()] if found else MOST_BYTES
+    if made >= MOST_BYTES:
         raise ValueError("a size such as 500M, 10G or 0")
-    return int(found[1]) * _UNITS[found[2].upper()]
+    return made
 
 
 def count(text: str) -> int:
@@ -156,7 +159,12 @@ def file_path(address: str) -> str:
 
 def proxy_url(value: str) -> str:
     """An HTTP proxy."""
-    if value and (urlsplit(value).scheme != "http" or not urlsplit(value).hostname):
+    try:
+        parts = urlsplit(value)
+        good = parts.scheme == "http" and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is none, half a bracket
+        good = False
+    if value and not good:
         raise ValueError("http://host:port of a proxy")
     return value
 
