@@ -57,7 +57,10 @@ def listen(pipe: int) -> dict[int, bool]:
     while chunk := os.read(pipe, 65536):
         *lines, rest = (rest + chunk).split(b"\n")
         for line in lines:
-            what, group = line[:1], int(line[1:])
+            what, number = line[:1], line[1:]
+            # group 0 would be our own, and 1 is everybody; and to end here would leave all the others alive
+            if what not in (b"+", b"-", b"~") or not number.isdigit() or not 1 < (group := int(number)) < 1 << 31:
+                continue
             if what == b"-":
                 groups.pop(group, None)
             else:

@@ -52,7 +52,7 @@ class Browse:
         for element in reversed(elements):
             try:
                 ident = json.loads(element).get("id", "")
-            except (ValueError, AttributeError):
+            except (ValueError, AttributeError, RecursionError):  # raw yet: anything at all
                 ident = ""
             record = self.job(ident) if isinstance(ident, str) and ident else None
             found.append(record or {"id": "", "state": "taken"})

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
 
-from videod.errors import Damaged, TooBig
+from videod.errors import Damaged, EncodeFailed, TooBig
 from videod.media.model import Frames, Media, ticks
 from videod.media.reading import opened
 from videod.process import Tools
@@ -41,8 +41,11 @@ class Table:
             return
         if len(self.flags) >= MOST_PACKETS:
             raise TooBig(f"the video has more than {MOST_PACKETS} frames", stage="probe")
-        for column, cell in zip((self.pts, self.dts, self.lasts), cells, strict=False):
-            column.append(UNKNOWN if cell == "N/A" else int(cell))
+        try:
+            for column, cell in zip((self.pts, self.dts, self.lasts), cells, strict=False):
+                column.append(UNKNOWN if cell == "N/A" else int(cell))
+        except (ValueError, OverflowError):
+            raise EncodeFailed("ffprobe printed no packet", detail=line[:200], stage="probe") from None
         self.flags.append(("K" in cells[3]) | ("D" in cells[3]) << 1)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -47,6 +48,14 @@ def probe(path: str, tools: Tools, settings: Bounds) -> Media:
         if looks_like_video(head):
             raise Damaged("the file says that it is a video and cannot be read: it may be cut off", stage="probe")
         raise NotVideo("the file is no video of a format that is served", stage="probe")
+    try:
+        return _judged(path, found, settings)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        detail = f"{type(error).__name__}: {error}"[:200]
+        raise EncodeFailed("ffprobe printed what nobody understands", detail=detail, stage="probe") from error
+
+
+def _judged(path: str, found: Mapping[str, Any], settings: Bounds) -> Media:
     streams: list[Mapping[str, Any]] = found.get("streams", [])
     chosen = _picture(streams)
     if chosen is None:
@@ -203,7 +212,5 @@ def _ratio(value: object, sign: str) -> Fraction:
 
 
 def _seconds(value: object) -> Fraction | None:
-    try:
-        return Fraction(str(value))
-    except ValueError:
-        return None
+    # no exponent: Fraction would write out all its zeros
+    return Fraction(str(value)) if re.fullmatch(r"-?[0-9]{1,18}(\.[0-9]{1,18})?", str(value)) else None

@@ -9,6 +9,7 @@ answer without any status (measured with 1.21.3).
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -124,7 +125,7 @@ def _add(answer: Answer, line: str) -> bool:
     """Take one line of a head; whether it said something."""
     if line.startswith("HTTP/"):
         words = line.split(" ", 2)
-        answer.status = int(words[1]) if len(words) > 1 and words[1].isdigit() else 0
+        answer.status = int(words[1]) if len(words) > 1 and re.fullmatch(r"[0-9]{1,9}", words[1]) else 0
         answer.reason = words[2][:80] if len(words) > 2 else ""
         answer.headers = {}
         return True
