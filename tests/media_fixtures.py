@@ -16,11 +16,12 @@ from tests.films import MAKERS, Film
 from tests.videos import make_master
 from videod.cancel import Cancel
 from videod.config.settings import BUILT_IN_PRESETS, Preset, options
+from videod.limits import Limits
 from videod.media.cut import cut
 from videod.media.examine import examine
 from videod.media.model import Cut, Source
 from videod.media.plan import plan
-from videod.process import Guardian, Limits, Tools
+from videod.process import Guardian, Tools
 
 SOUND_OFF = 0.025
 

@@ -16,7 +16,8 @@ import pytest
 from tests.daemon import ROOT, until
 from videod.cancel import Cancel
 from videod.errors import Cancelled, EncodeFailed, Stalled, TimedOut, ToolCrashed, ToolMissing
-from videod.process import Guardian, Limits, Server, Tools
+from videod.limits import Limits
+from videod.process import Guardian, Server, Tools
 
 
 @pytest.fixture

@@ -118,7 +118,7 @@ def test_retries_survive_kill_9_and_a_restart_of_redis(daemon: Daemon, r, redis_
 
 def test_a_drain_and_a_crash_do_not_raise_the_attempt(daemon: Daemon, r) -> None:
     daemon.start()
-    push(r, {"id": "d", "kind": "sleep", "seconds": 2})
+    push(r, {"id": "d", "kind": "sleep", "seconds": 8})
     until(lambda: r.hget("videod:job:d", "state") == "running", 10, "it runs")
     assert daemon.stop("--now") == 1
     daemon.start()

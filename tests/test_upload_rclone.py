@@ -15,7 +15,8 @@ from tests.transfer_fixtures import *  # noqa: F403
 from tests.transfer_fixtures import RESULT, S3, ArgvWatch, settings_of
 from videod.config import Settings
 from videod.errors import Cancelled, DiskFull, Stalled, UploadDenied, UploadFailed
-from videod.process import Limits, Tools
+from videod.limits import Limits
+from videod.process import Tools
 from videod.transfer.upload import Target, check, send, target
 
 DIGEST = hashlib.sha256(RESULT).hexdigest()

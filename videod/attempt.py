@@ -32,8 +32,9 @@ from videod.errors import (
 )
 from videod.events import Output
 from videod.intake import Order
+from videod.limits import Limits
 from videod.logs import JobLog
-from videod.process import Guardian, Limits, Tools
+from videod.process import Guardian, Tools
 from videod.progress import Progress, Tell
 from videod.redact import hide
 from videod.space import Space

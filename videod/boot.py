@@ -20,7 +20,8 @@ from videod.jobqueue.outbox import Outbox
 from videod.jobqueue.recovery import Recovery
 from videod.jobqueue.steer import Steer
 from videod.jobqueue.takeover import TakeOver
-from videod.process import Guardian, Server, find
+from videod.limits import find
+from videod.process import Guardian, Server
 from videod.transfer import upload
 
 TOOLS = ("wget", "ffmpeg", "ffprobe", "setpriv", "prlimit", "nice")

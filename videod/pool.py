@@ -8,11 +8,15 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from videod.cancel import Cancel
+from videod.errors import RedisAway
 from videod.jobqueue import Taken
 
+T = TypeVar("T")
 MOST_THREADS = 256
+AGAIN_SECONDS = 0.5
 
 
 @dataclass(eq=False)
@@ -35,6 +39,14 @@ class Flight:
 
     def __post_init__(self) -> None:
         self.elements = (self.taken.element,)
+
+    def insist(self, step: Callable[[], T]) -> T:
+        """Do a step in Redis until it is done. Cancelled when this flight is to end."""
+        while True:
+            try:
+                return step()
+            except RedisAway:  # or it refuses, until somebody mends a key or a right
+                self.cancel.wait(AGAIN_SECONDS)
 
 
 class Pool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import enum
-import shutil
 import signal
 import sys
 import threading
@@ -29,7 +28,7 @@ from videod.postman import Postman
 from videod.reload import changed, live_names, merged
 from videod.rounds import Rounds
 from videod.signals import STOP, Signals
-from videod.space import Space
+from videod.space import Space, Watermark
 from videod.systemd import Systemd
 from videod.worker import Worker
 
@@ -69,8 +68,7 @@ class Service:
         self._log = logs.log
         self._phase = Phase.RUNNING
         self._losses, self._counted = rooms.health.losses, time.monotonic()
-        self._low, self._looked = False, 0.0
-        self._pausing = self._lack = ""
+        self._disk, self._pausing = Watermark(), ""
         self._postman = Postman(lambda: self.settings, rooms.outbox, self._log)
         space = Space(lambda: self.settings)
         self._worker = Worker(lambda: self.settings, rooms.queue, rooms.guardian, space, self._ended, self._log)
@@ -158,19 +156,12 @@ class Service:
                 self._rounds.look()
 
     def _enough_space(self) -> bool:
-        now = time.monotonic()
-        if not self.settings.min_free or now < self._looked + WAIT_SECONDS:
-            return not self._low
-        self._looked = now
-        free = shutil.disk_usage(self.settings.work_dir).free
-        low = free < self.settings.min_free
-        if low != self._low:
-            self._low = low
-            facts = f"work_dir has {free >> 20} MiB free, min_free is {self.settings.min_free >> 20} MiB"
-            self._lack = facts if low else ""
-            self._log.warning("%s: %s", "takes no message" if low else "takes messages again", facts)
+        disk = self._disk
+        if disk.look(self.settings):
+            text = f"takes no message: {disk.lack}" if disk.lack else "takes messages again: work_dir has room"
+            self._log.warning("%s", text)
             self._heartbeat.now()
-        return not low
+        return not disk.lack
 
     def _handle_signals(self) -> None:
         for number in self._signals.pending():
@@ -266,7 +257,7 @@ class Service:
         """What stands in this node's entry beside who it is."""
         busy = [flight.job for flight in self._pool.flights()]
         facts = {"state": self._phase.value, "slots": self._pool.size, "busy": len(busy), "jobs": busy}
-        return {**facts, "paused": self._pausing, "lacks": self._lack}
+        return {**facts, "paused": self._pausing, "lacks": self._disk.lack}
 
     def _status(self) -> str:
         paused = ", paused" if self._pausing else ""

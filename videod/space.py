@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from videod.errors import NoRoom
 # of a job: its source, and results that are at most as large
 SHARES = 2
 AGAIN_SECONDS = 0.5
+LOOK_SECONDS = 1.0
 
 
 class Space:
@@ -69,6 +71,25 @@ class Room:
         """Wait until there is; NoRoom when no other job would make any."""
         while not self.fits(length):
             self.cancel.wait(AGAIN_SECONDS)
+
+
+class Watermark:
+    """Looks once a second whether `min_free` is free. Used by one thread."""
+
+    def __init__(self) -> None:
+        self._looked = 0.0
+        self.lack = ""
+
+    def look(self, settings: Settings) -> bool:
+        """Whether that has changed; `lack` tells what is missing, '' if nothing."""
+        now = time.monotonic()
+        if now < self._looked + LOOK_SECONDS:
+            return False
+        self._looked, before = now, self.lack
+        free = shutil.disk_usage(settings.work_dir).free
+        text = f"work_dir has {free >> 20} MiB free, min_free is {settings.min_free >> 20} MiB"
+        self.lack = text if free < settings.min_free else ""
+        return bool(before) != bool(self.lack)
 
 
 def _used(folder: Path) -> int:

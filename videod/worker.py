@@ -11,36 +11,24 @@ import logging
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar
 
 from videod.attempt import Outcome, again, attempt
 from videod.cancel import Cancel
+from videod.claiming import Opened, claim
 from videod.config.settings import Settings
-from videod.errors import BadMessage, Cancelled, Crashed, Failure, RedisAway, RedisRefused, as_event
-from videod.events import Output, Teller, stamp
+from videod.errors import BadMessage, Cancelled, Crashed, Failure, RedisAway, as_event
+from videod.events import Output, Teller
 from videod.intake import Order, Rejected, read
 from videod.job import Head, Job
-from videod.jobqueue import Claim, JobQueue, Taken
+from videod.jobqueue import JobQueue, Taken
 from videod.logs import JobLog
-from videod.message import ENVELOPE, Envelope, fresh, read_envelope
+from videod.message import ENVELOPE, Envelope, read_envelope
 from videod.pool import Flight
 from videod.process import Guardian
 from videod.space import Space
 
-T = TypeVar("T")
-AGAIN_SECONDS = 0.5
 # from its third crash in a row on a message runs alone, and only further crashes are its own fault
 SUSPECT = 3
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A message that is claimed, or what became of it instead (`verdict`)."""
-
-    claim: Claim
-    log: JobLog
-    verdict: str
 
 
 class Worker:
@@ -102,7 +90,7 @@ class Worker:
             self._order(flight, before, order, settings)
 
     def _hand_on(self, flight: Flight, node: str) -> None:
-        self._insist(flight, lambda: self._queue.forward(flight.taken, node))
+        flight.insist(lambda: self._queue.forward(flight.taken, node))
         self._log.info("handed a message on to node %s", node)
 
     def _order(self, flight: Flight, before: Envelope | None, order: Order, settings: Settings) -> None:
@@ -129,17 +117,17 @@ class Worker:
             self._ended(job.id, outcome.failure)
 
     def _attempt(self, flight: Flight, opened: Opened, order: Order, settings: Settings) -> Outcome:
-        claim = opened.claim
+        ours = opened.claim
 
         def tell(stage: str, percent: float, speed: str) -> None:
             flight.stage = f"{stage} {percent:.0f} %"
-            self._may_fail(lambda: self._queue.progress(claim, stage, percent, speed))
+            self._may_fail(lambda: self._queue.progress(ours, stage, percent, speed))
 
         def tell_output(made: Output) -> None:
-            self._insist(flight, lambda: self._queue.tell(claim, "output", made.as_dict()))
+            flight.insist(lambda: self._queue.tell(ours, "output", made.as_dict()))
 
         def fence() -> None:
-            if not self._insist(flight, lambda: self._queue.holds(claim)):
+            if not flight.insist(lambda: self._queue.holds(ours)):
                 raise Cancelled("no longer ours: nothing is uploaded")
 
         begun = time.monotonic()
@@ -151,7 +139,7 @@ class Worker:
                 raise
             flight.cancel = Cancel()  # the old one would end the commit, too
             return Outcome("cancelled", {}, time.monotonic() - begun)
-        return again(made, claim.envelope.attempt, order.job.max_attempts, settings)
+        return again(made, ours.envelope.attempt, order.job.max_attempts, settings)
 
     def _bury(self, flight: Flight, before: Envelope | None, rejected: Rejected, settings: Settings) -> None:
         """End a message that is wrong: claimed without `started`, then dead."""
@@ -175,26 +163,7 @@ class Worker:
         self, flight: Flight, before: Envelope | None, teller: Teller, known: Head, *, again: bool, bad: bool
     ) -> Opened:
         log = JobLog(self._log, teller.id, teller.attempt, teller.kind, self._settings().secret_values)
-        claim = Claim.of(_envelope(flight, teller.id, before), teller, known.reply_to, known.callback)
-        flight.elements = (flight.taken.element, claim.element)
-        record = _record(claim, bad=bad)
-        token = before.token if before else ""
-
-        def step(claim: Claim) -> tuple[str, str]:
-            return self._queue.claim(flight.taken, claim, token=token, again=again, bad=bad, record=record)
-
-        try:
-            verdict, more = step(claim)
-        except RedisAway as error:
-            if isinstance(error, RedisRefused) and claim.reply_to and claim.reply_to in str(error):
-                log.warn(f"reply_to: {error}: events go to the stream only")
-                claim = replace(claim, reply_to=None)
-            verdict, more = self._insist(flight, lambda: step(claim))
-        flight.job = teller.id
-        if verdict == "ours":
-            flight.elements = (claim.element,)
-        _say_verdict(log, verdict, more, known.reply_to)
-        return Opened(claim, log, verdict)
+        return claim(self._queue, flight, before, teller, known, log, again=again, bad=bad)
 
     def _commit(self, flight: Flight, opened: Opened, outcome: Outcome) -> bool:
         log = opened.log
@@ -206,25 +175,18 @@ class Worker:
         }
         record |= {"percent": "100"} if outcome.state == "done" else {}
         record |= {"error": json.dumps(outcome.more["error"])} if outcome.failure else {}
-        claim, more = opened.claim, outcome.more
+        ours, more = opened.claim, outcome.more
 
         def step() -> str:
             if outcome.state == "retry":
-                return self._queue.retry(claim, outcome.delay, more, record)
-            return self._queue.finish(claim, outcome.state, more, record)
+                return self._queue.retry(ours, outcome.delay, more, record)
+            return self._queue.finish(ours, outcome.state, more, record)
 
         flight.committing = True
-        verdict = self._insist(flight, step)
+        verdict = flight.insist(step)
         if verdict == "gone":
             log.error(f"{outcome.state}, but the message is no longer ours: nothing was committed")
         return verdict != "gone"
-
-    def _insist(self, flight: Flight, step: Callable[[], T]) -> T:
-        while True:
-            try:
-                return step()
-            except RedisAway:  # or it refuses, until somebody mends a key or a right
-                flight.cancel.wait(AGAIN_SECONDS)
 
     @staticmethod
     def _may_fail(step: Callable[[], object]) -> None:
@@ -240,37 +202,3 @@ def _dead(error: Failure) -> Outcome:
 
 def _head(job: Job) -> Head:
     return Head(job.id, job.kind, job.reply_to, job.meta, job.callback)
-
-
-def _envelope(flight: Flight, ident: str, before: Envelope | None) -> Envelope:
-    """Our claim on a message: a new token each time, so that an envelope of an earlier claim proves nothing."""
-    if before is None:
-        return fresh(ident, flight.taken.element, flight.taken.origin)
-    return replace(before, token=secrets.token_hex(16))
-
-
-def _record(claim: Claim, *, bad: bool) -> dict[str, Any]:
-    envelope, now = claim.envelope, stamp()
-    return {
-        "state": "running",
-        "kind": claim.teller.kind,
-        "message": envelope.raw,
-        "node": claim.teller.node,
-        "token": envelope.token,
-        "attempt": envelope.attempt,
-        "crashes": envelope.crashes,
-        "origin": envelope.origin,
-        "stage": "message" if bad else "",
-        "percent": 0,
-        "taken_at": now,
-        **({} if bad else {"started_at": now}),
-    }
-
-
-def _say_verdict(log: JobLog, verdict: str, more: str, reply_to: str | None) -> None:
-    if verdict == "duplicate":
-        log.info(f"duplicate: a job of this id is {more}; dropped")
-    elif verdict == "gone":
-        log.error("no longer ours: left alone")
-    elif more == "deaf":
-        log.warn(f"reply_to: {reply_to} is no list: events go to the stream only")

@@ -19,7 +19,8 @@ from videod.config import Settings
 from videod.daemonize import owner_of
 from videod.errors import ConfigError, VideodError
 from videod.jobqueue import Connection
-from videod.process import Guardian, Tools, find
+from videod.limits import find
+from videod.process import Guardian, Tools
 from videod.redact import hide
 
 VERSIONED = {"ffmpeg": "-version", "ffprobe": "-version", "wget": "--version", "redis-server": "--version"}

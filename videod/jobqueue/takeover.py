@@ -17,6 +17,7 @@ from videod.jobqueue.nodes import Node, is_dead, is_gone
 from videod.jobqueue.recovery import Recovery
 
 LONGEST_LOOK = 2.0
+REMEMBERED = 86400.0
 
 
 class TakeOver:
@@ -46,17 +47,24 @@ class TakeOver:
             age = age + passed if before == entry else 0.0
             if name == self._own:
                 continue
-            if age >= self._lease or (age > self._lease / 3 + 1 and is_dead(entry)):
+            self._seen[name] = (entry, age)
+            if is_gone(entry):
+                # once a lease: it may take a message before it finds the mark, or who took over may have died
+                if age // self._lease > (age - passed) // self._lease:
+                    given += self._look_again(name, entry, age)
+            elif age >= self._lease or (age > self._lease / 3 + 1 and is_dead(entry)):
                 given += self._take_over(name, entry)
-            else:
-                self._seen[name] = (entry, age)
         return given
 
-    def _take_over(self, name: str, entry: bytes) -> int:
-        """What the node held goes back to its lists. Its entry stays a lease longer, marked: see `forget`."""
-        if is_gone(entry) and not self._recovery.held(name):
+    def _look_again(self, name: str, entry: bytes, age: float) -> int:
+        if self._recovery.held(name):
+            return self._take_over(name, entry)
+        if age >= REMEMBERED:
             self._node.forget(name, entry)
-            return 0
+        return 0
+
+    def _take_over(self, name: str, entry: bytes) -> int:
+        """What the node held goes back to its lists. Its entry stays, marked: it must learn what happened."""
         if not self._node.declare_gone(name, entry):
             return 0  # it lives, or another node was faster
         given = self._recovery.of_gone(name)

@@ -1,0 +1,93 @@
+"""Make a message that was taken ours: its envelope, its job record, the verdict."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, replace
+from typing import Any
+
+from videod.errors import RedisAway, RedisRefused
+from videod.events import Teller, stamp
+from videod.job import Head
+from videod.jobqueue import Claim, JobQueue
+from videod.logs import JobLog
+from videod.message import Envelope, fresh
+from videod.pool import Flight
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A message that is claimed, or what became of it instead (`verdict`, see JobQueue.claim)."""
+
+    claim: Claim
+    log: JobLog
+    verdict: str
+
+
+def claim(
+    queue: JobQueue,
+    flight: Flight,
+    before: Envelope | None,
+    teller: Teller,
+    known: Head,
+    log: JobLog,
+    *,
+    again: bool,
+    bad: bool,
+) -> Opened:
+    """Claim a message and say `started`, unless it is `bad`. `before` is the envelope it came in, if any."""
+    ours = Claim.of(_envelope(flight, teller.id, before), teller, known.reply_to, known.callback)
+    # until the answer it may stand in the running list in either shape
+    flight.elements = (flight.taken.element, ours.element)
+    record = _record(ours, bad=bad)
+    token = before.token if before else ""
+
+    def step(ours: Claim) -> tuple[str, str]:
+        return queue.claim(flight.taken, ours, token=token, again=again, bad=bad, record=record)
+
+    try:
+        verdict, more = step(ours)
+    except RedisAway as error:
+        if isinstance(error, RedisRefused) and ours.reply_to and ours.reply_to in str(error):
+            log.warn(f"reply_to: {error}: events go to the stream only")
+            ours = replace(ours, reply_to=None)
+        verdict, more = flight.insist(lambda: step(ours))
+    flight.job = teller.id
+    if verdict == "ours":
+        flight.elements = (ours.element,)
+    _say(log, verdict, more, known.reply_to)
+    return Opened(ours, log, verdict)
+
+
+def _envelope(flight: Flight, ident: str, before: Envelope | None) -> Envelope:
+    """A new token each time, so that an envelope of an earlier claim proves nothing."""
+    if before is None:
+        return fresh(ident, flight.taken.element, flight.taken.origin)
+    return replace(before, token=secrets.token_hex(16))
+
+
+def _record(ours: Claim, *, bad: bool) -> dict[str, Any]:
+    envelope, now = ours.envelope, stamp()
+    return {
+        "state": "running",
+        "kind": ours.teller.kind,
+        "message": envelope.raw,
+        "node": ours.teller.node,
+        "token": envelope.token,
+        "attempt": envelope.attempt,
+        "crashes": envelope.crashes,
+        "origin": envelope.origin,
+        "stage": "message" if bad else "",
+        "percent": 0,
+        "taken_at": now,
+        **({} if bad else {"started_at": now}),
+    }
+
+
+def _say(log: JobLog, verdict: str, more: str, reply_to: str | None) -> None:
+    if verdict == "duplicate":
+        log.info(f"duplicate: a job of this id is {more}; dropped")
+    elif verdict == "gone":
+        log.error("no longer ours: left alone")
+    elif more == "deaf":
+        log.warn(f"reply_to: {reply_to} is no list: events go to the stream only")
