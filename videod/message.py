@@ -78,8 +78,8 @@ def read_envelope(element: bytes) -> Envelope | None:
     try:
         raw = Envelope.raw_of(values)
         made = Envelope(values["id"], values["token"], values["attempt"], values["crashes"], values["origin"], raw)
-        # Redis is given both as UTF-8, which half a surrogate pair cannot be
-        texts = isinstance(made.id, str) and all(str.encode(text) for text in (made.token, made.origin))
+        # Redis is given both as UTF-8, which half a surrogate pair cannot be; without a token it would pass for fresh
+        texts = isinstance(made.id, str) and str.encode(made.token) and str.encode(made.origin) is not None
     except (KeyError, TypeError, ValueError):  # of raw_base64, too, where it is no base64
         raise BadMessage("is not one of ours", field="videod") from None
     counts = type(made.attempt) is int and type(made.crashes) is int
