@@ -13,7 +13,7 @@ from random import Random
 
 import pytest
 import redis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from videod.config import Preset, Settings, Source, Storage, hosts, load, redis_url, values
@@ -127,6 +127,8 @@ PARTS = st.tuples(
 
 @PATIENT
 @given(st.one_of(PARTS, TEXT))
+@example("unix:///s?db=x")
+@example("redis://h/0?db=x")
 def test_addresses_of_redis_that_are_taken_please_the_client_too(text: str) -> None:
     try:
         made = redis_url.parse(text)

@@ -90,6 +90,7 @@ def _options(scheme: str, query: str) -> dict[str, str]:
     found = dict(parse_qsl(query, keep_blank_values=True))
     if not set(found) <= set(_KNOWN[scheme]):
         raise ValueError(f"without options of {scheme}:// but {', '.join(_KNOWN[scheme])}")
+    _number(found.get("db", "0"))
     if found.get("ssl_cert_reqs", "required") not in ("required", "optional", "none"):
         raise ValueError("ssl_cert_reqs=required, optional or none in the address")
     if found.get("ssl_check_hostname", "yes").lower() not in _YES:
