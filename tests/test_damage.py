@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from array import array
+from contextlib import suppress
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from tests.media_fixtures import Bounds, Studio, check_clip, studio  # noqa: F401
+from tests.media_fixtures import Bounds, Studio, check_clip, preset, studio  # noqa: F401
 from tests.videos import X264, encode, ffprobe, numbers, rewrap
-from videod.errors import Damaged, Failure, ToolCrashed
+from videod.errors import Damaged, DiskFull, Failure, ToolCrashed
+from videod.media.cut import cut
+from videod.media.damage import damage
+from videod.media.plan import plan
 from videod.media.verify import flaw
 
 
@@ -172,3 +179,23 @@ def test_a_prober_that_was_killed_says_nothing_of_the_output(studio: Studio, mon
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     with pytest.raises(ToolCrashed):
         flaw(film.path, array("q"), Fraction(1, 25), [], None, studio.tools(), Bounds())
+
+
+def test_a_full_disk_is_no_damage(studio: Studio, tmp_path: Path) -> None:  # noqa: F811
+    """ffmpeg exits 0 when an excerpt did not fit, and the decoder then says that the excerpt is broken."""
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(tmp_path)]
+    if os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("needs the right to mount")
+    try:
+        with suppress(OSError), (tmp_path / "ballast").open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+        source = studio.examine(studio.film("mp4").path)
+        wanted = plan(source.media, source.frames, 1.0, 2.0, "exact")
+        tools = replace(studio.tools(), scratch=tmp_path)
+        with pytest.raises(DiskFull):
+            damage(source, wanted, preset(), tools)
+        with pytest.raises(DiskFull):
+            cut(source, wanted, tmp_path / "out.mp4", preset(), tools, Bounds())
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)

@@ -10,7 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from videod.config.settings import Preset
-from videod.errors import Damaged, DiskFull, EncodeFailed, TooBig
+from videod.errors import Damaged, EncodeFailed, TooBig
 from videod.media import argv, filters
 from videod.media.bounds import most_bytes, most_frames
 from videod.media.copying import audible, prepare
@@ -19,6 +19,7 @@ from videod.media.model import Cut, Media, Plan, Source
 from videod.media.plan import MICRO, micro, plan
 from videod.media.probe import Bounds
 from videod.media.reading import Complaints
+from videod.media.room import check_room
 from videod.media.sound import Span
 from videod.media.verify import flaw
 from videod.process import Tools
@@ -60,8 +61,7 @@ class _Work:
         limits = self.tools.limits.within(most_bytes(self.source.media, self.plan, self.preset))
         result = self.tools.run(command, on_line=take, on_error_line=complaints.take, may_fail=True, limits=limits)
         complaints.check_size()
-        if result.code and "No space left on device" in result.tail:
-            raise DiskFull("no space left for the output", detail=result.tail)
+        check_room(result)
         if result.code and any(mark in result.tail for mark in _NO_MEMORY):
             text = "ffmpeg needs more memory than it may use: memory_per_job: raise it for videos like this"
             raise EncodeFailed(text, detail=result.tail, stage="cut")

@@ -20,6 +20,7 @@ from videod.media.holes import holes
 from videod.media.model import Plan, Source
 from videod.media.plan import MICRO, micro, plan
 from videod.media.reading import GAP, Complaints
+from videod.media.room import check_room
 from videod.process import Tools
 
 # where packets are lost the picture need not look steady
@@ -98,7 +99,7 @@ def _tried(source: Source, part: Plan, preset: Preset, tools: Tools) -> Decoded:
         raise EncodeFailed("packets are missing", detail="they are not where the index says")
     excerpt = tools.scratch / "excerpt.nut"
     try:
-        tools.run(argv.copy(heard, part, "nut", excerpt, preset, found[0]))
+        check_room(tools.run(argv.copy(heard, part, "nut", excerpt, preset, found[0])))
         # one thread: the order of its complaints is the order of the packets then
         return decoded(excerpt, tools, 1, source.media.max_pixels)
     finally:

@@ -19,6 +19,7 @@ from videod.media.frames import UNKNOWN, Table, counted, read_table, seams, show
 from videod.media.model import Frames, Media, Source
 from videod.media.probe import Bounds, probe
 from videod.media.reading import opened
+from videod.media.room import check_room
 from videod.process import Tools
 
 # the expression that leaves packets out may not grow without end
@@ -73,7 +74,9 @@ def _copied(media: Media, tools: Tools, settings: Bounds, drop: str, attempt: in
         argv += ["-map", f"0:{track.index}"]
     argv += ["-c", "copy", "-copy_unknown", "-max_muxing_queue_size", "9999"]
     argv += ["-bsf:v", f"noise=drop='{drop}'"] if drop else []
-    if tools.run([*argv, "-f", "nut", f"file:{out}"], may_fail=True).code:
+    result = tools.run([*argv, "-f", "nut", f"file:{out}"], may_fail=True)
+    check_room(result)
+    if result.code:
         return None
     return _renamed(media, probe(str(out), tools, settings))
 
