@@ -271,7 +271,7 @@ def lived(daemon: Daemon, r: redis.Redis, film: Path) -> Daemon:
     assert (final(r, "over")["event"], final(r, "out")["event"]) == ("done", "dead")
     push(r, {"id": "long", "kind": "sleep", "seconds": 60})
     until(lambda: events(r, "long"), 10, "the long job started")
-    push(r, {"id": "late", "kind": "sleep", "fail": "fetch_failed"}, {"id": "no", "kind": "sleep", "seconds": 60})
+    push(r, {"id": "late", "kind": "sleep", "fail": "tool_crashed"}, {"id": "no", "kind": "sleep", "seconds": 60})
     until(lambda: events(r, "late")[1:], 10, "a job waits for its retry")
     assert daemon.command("cancel", "no").returncode == 0
     assert daemon.stop("--now") == 1

@@ -148,3 +148,20 @@ def test_a_retry_of_a_job_for_one_node_goes_to_that_node(daemon: Daemon, r) -> N
     r.zadd("videod:delayed", {json.dumps(envelope, separators=(",", ":")): 1})
     until(lambda: r.llen("video_info_queue@elsewhere") == 1, 10, "it was handed on again")
     assert events(r, "n") == []
+
+
+def test_only_crashes_of_tools_count_for_their_limit(daemon: Daemon, r, tmp_path: Path) -> None:
+    """Two 503 before it, and the first tool that is killed is still worth another try."""
+    film = videos.encode(videos.make_master(tmp_path / "master.mkv", rate="25", seconds=2.0), tmp_path / "a.mp4")
+    killer = tmp_path / "bin"
+    killer.mkdir()
+    (killer / "ffprobe").write_text(f'#!/bin/sh\n[ -e {tmp_path}/well ] && exec /usr/bin/ffprobe "$@"\nkill -SEGV $$\n')
+    (killer / "ffprobe").chmod(0o755)
+    with Origin() as origin:
+        url = origin.put("/a.mp4", Page(status=503), Page(status=503), Page(status=503), film.read_bytes())
+        daemon.start({"PATH": f"{killer}:/usr/bin:/bin"}, retry_delay=0.2, max_attempts=9, allow_hosts="* 127.0.0.1")
+        push(r, {"id": "t", "url": url, "end": 1})
+        until(lambda: r.hget("videod:job:t", "tool_crashes") == "1", 30, "a tool was killed")
+        (tmp_path / "well").touch()
+        end = final(r, "t")
+    assert (end["event"], end["attempt"]) == ("done", 5)

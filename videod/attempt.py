@@ -40,7 +40,6 @@ from videod.redact import hide
 from videod.space import Space
 
 LONGEST_DELAY = 3600.0
-MOST_TRIES = 100
 UNFIT = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOENT, errno.EMFILE, errno.ENFILE)
 
 
@@ -48,7 +47,7 @@ UNFIT = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOENT, errno.
 class Outcome:
     """How the attempt ended: `state` is the event, `more` its fields, `seconds` how long it took.
 
-    `failure` is why, `delay` (seconds) when to try again.
+    `failure` is why, `delay` (seconds) when to try again, `tool_crashes` how often a tool of the job was killed.
     """
 
     state: str
@@ -58,12 +57,13 @@ class Outcome:
     outputs: tuple[Output, ...] = field(default=())
     failure: Failure | None = None
     delay: float = 0.0
+    tool_crashes: int = 0
 
 
 def again(outcome: Outcome, number: int, most: int, settings: Settings) -> Outcome:
     """The outcome of attempt `number` of at most `most`: a retry where the class of its failure allows one more."""
     failure = outcome.failure
-    if not isinstance(failure, Temporary) or number >= min(most, failure.tries or MOST_TRIES):
+    if not isinstance(failure, Temporary) or number >= most or 0 < failure.most <= outcome.tool_crashes:
         return outcome
     return replace(outcome, state="retry", delay=delay_after(number, settings.retry_delay))
 

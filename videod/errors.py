@@ -75,9 +75,9 @@ class Permanent(Failure):
 
 
 class Temporary(Failure):
-    """The same job may succeed later. `tries` bounds its attempts, 0 where only the message does."""
+    """The same job may succeed later. `most` is how often it may fail in this way, 0: as often as it is tried."""
 
-    tries = 0
+    most = 0
 
 
 class Machine:
@@ -206,7 +206,7 @@ class ToolCrashed(Temporary):
     """A tool was killed by a signal that is not ours."""
 
     code = "tool_crashed"
-    tries = 3
+    most = 3
 
 
 class Internal(Temporary):

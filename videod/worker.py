@@ -11,12 +11,13 @@ import logging
 import secrets
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from videod.attempt import Outcome, again, attempt
 from videod.cancel import Cancel
 from videod.claiming import Opened, claim
 from videod.config.settings import Settings
-from videod.errors import BadMessage, Cancelled, Crashed, Failure, RedisAway, as_event
+from videod.errors import BadMessage, Cancelled, Crashed, Failure, RedisAway, ToolCrashed, as_event
 from videod.events import Output, Teller
 from videod.intake import Order, Rejected, read
 from videod.job import Head, Job
@@ -139,6 +140,9 @@ class Worker:
                 raise
             flight.cancel = Cancel()  # the old one would end the commit, too
             return Outcome("cancelled", {}, time.monotonic() - begun)
+        if isinstance(made.failure, ToolCrashed):
+            before = flight.insist(lambda: self._queue.tool_crashes(ours.envelope.id))
+            made = replace(made, tool_crashes=before + 1)
         return again(made, ours.envelope.attempt, order.job.max_attempts, settings)
 
     def _bury(self, flight: Flight, before: Envelope | None, rejected: Rejected, settings: Settings) -> None:
@@ -175,6 +179,7 @@ class Worker:
         }
         record |= {"percent": "100"} if outcome.state == "done" else {}
         record |= {"error": json.dumps(outcome.more["error"])} if outcome.failure else {}
+        record |= {"tool_crashes": str(outcome.tool_crashes)} if outcome.tool_crashes else {}
         ours, more = opened.claim, outcome.more
 
         def step() -> str:

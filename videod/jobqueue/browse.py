@@ -11,7 +11,7 @@ from videod.jobqueue.connection import Connection
 from videod.jobqueue.names import Names
 
 JSON_FIELDS = ("error", "outputs", "warnings")
-NUMBERS = ("attempt", "crashes", "percent")
+NUMBERS = ("attempt", "crashes", "tool_crashes", "percent")
 HIDDEN = ("token",)
 BRIEF = ("kind", "state", "node", "stage", "percent", "attempt", "taken_at", "ended_at", "error")
 

@@ -154,6 +154,10 @@ class JobQueue:
         """Whether the message is still ours: no other node took it over, nobody gave it back."""
         return self.shared.call("LPOS", self.names.running(), claim.element) is not None
 
+    def tool_crashes(self, ident: str) -> int:
+        """How often a tool of this job was killed by a signal in earlier attempts."""
+        return int(self.shared.call("HGET", self.names.job(ident), "tool_crashes") or 0)
+
     def believes(self, envelope: Envelope) -> bool:
         """Whether an envelope that stands in a list is one of ours, as `claim` decides it."""
         token = self.shared.call("HGET", self.names.job(envelope.id), "token")
