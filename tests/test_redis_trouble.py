@@ -166,9 +166,19 @@ def test_a_password_in_the_address_is_never_shown(daemon: Daemon) -> None:
     assert "s3cret" not in daemon.log
 
 
-def test_embedded_keeps_its_data_and_ends_with_the_daemon(daemon: Daemon) -> None:
-    daemon.env = "local"
-    daemon.start(redis=None)
+@pytest.fixture
+def local(daemon: Daemon) -> Iterator[Daemon]:
+    """With the private Redis, in a short folder: a socket's path holds 107 bytes."""
+    daemon.env, daemon.state = "local", Path(tempfile.mkdtemp(prefix="videod-"))
+    daemon.write(state_dir=daemon.state, redis=None)
+    yield daemon
+    daemon.end()
+    shutil.rmtree(daemon.state)
+
+
+def test_embedded_keeps_its_data_and_ends_with_the_daemon(local: Daemon) -> None:
+    daemon = local
+    daemon.start()
     assert daemon.command("push", '{"kind":"sleep","id":"kept"}', "--wait").returncode == 0
     assert daemon.marked()
     daemon.kill()
@@ -180,9 +190,8 @@ def test_embedded_keeps_its_data_and_ends_with_the_daemon(daemon: Daemon) -> Non
     assert not daemon.marked()
 
 
-def test_an_embedded_redis_that_cannot_start_says_where_to_look(daemon: Daemon) -> None:
-    daemon.env = "local"
-    daemon.write(redis=None)
+def test_an_embedded_redis_that_cannot_start_says_where_to_look(local: Daemon) -> None:
+    daemon = local
     aof = daemon.state / "redis-local" / "appendonlydir"
     aof.mkdir(parents=True)
     (aof / "appendonly.aof.manifest").write_text("garbage\n")

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 SENTINEL_PORT = 26379
-_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel")
+_SCHEMES = ("redis", "rediss", "unix")
+_SENTINELS = re.compile(r"(?i:redis\+sentinel)://([^/?#]*)([^?#]*)(?:\?([^#]*))?(?:#.*)?", re.DOTALL)
 _TLS = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile", "ssl_password", "ssl_cert_reqs")
 _FILES = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile")
 _KNOWN = {
@@ -49,18 +50,18 @@ class RedisUrl:
 
 def parse(text: str) -> RedisUrl:
     """ValueError with what is allowed."""
+    if found := _SENTINELS.fullmatch(text):  # urlsplit knows no list of hosts, and refuses one with brackets
+        user, _, where = found[1].rpartition("@")
+        return _sentinel(user, where, found[2], _options("redis+sentinel", found[3] or ""))
     try:
         parts = urlsplit(text)
-        scheme, user, where = parts.scheme, *_halves(parts.netloc)
+        scheme = parts.scheme
         if scheme not in _SCHEMES:
             raise ValueError(_ALLOWED)
-        if scheme != "redis+sentinel":
-            parts.port  # noqa: B018 - raises on a port that is none
+        parts.port  # noqa: B018 - raises on a port that is none
     except ValueError:
         raise ValueError(_ALLOWED) from None
     options = _options(scheme, parts.query)
-    if scheme == "redis+sentinel":
-        return _sentinel(user, where, parts.path, options)
     if not (parts.path if scheme == "unix" else parts.hostname):
         raise ValueError(_ALLOWED)
     path = parts.path
@@ -115,8 +116,3 @@ def _number(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,6}", text):
         raise ValueError("an address with the number of a database behind its last /")
     return int(text)
-
-
-def _halves(netloc: str) -> tuple[str, str]:
-    user, _, where = netloc.rpartition("@")
-    return user, where
