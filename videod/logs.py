@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import sys
+import time
 from collections import deque
 from collections.abc import Iterable
 from typing import Any
@@ -18,6 +19,8 @@ from videod.redact import hide
 
 TAIL_LINES = 60
 LONGEST = 8000
+# a line costs less than a look whether its file was moved away
+LOOK_SECONDS = 0.1
 # what ends a line or steers a terminal: also what UTF-8 has of both, and the marks that turn the order of letters
 _BIDI = (*range(0x2028, 0x202F), *range(0x2066, 0x206A))
 _CONTROL = {n: f"\\x{n:02x}" for n in (*range(32), *range(127, 160))} | {n: f"\\u{n:04x}" for n in _BIDI}
@@ -68,6 +71,7 @@ class _Lines(logging.Handler):
         super().__init__()
         self._path = path
         self._fd = os.dup(sys.stderr.fileno()) if path is None else self._open(path)
+        self._is, self._looked = os.fstat(self._fd), 0.0
 
     @staticmethod
     def _open(path: str) -> int:
@@ -87,14 +91,16 @@ class _Lines(logging.Handler):
             self.handleError(record)
 
     def _follow(self) -> None:
-        if self._path is None:
+        now = time.monotonic()
+        if self._path is None or now < self._looked + LOOK_SECONDS:
             return
+        self._looked = now
         try:
             named = os.stat(self._path)
         except FileNotFoundError:
             self.reopen()
             return
-        if not os.path.samestat(named, os.fstat(self._fd)):
+        if not os.path.samestat(named, self._is):
             self.reopen()
 
     def reopen(self) -> None:
@@ -102,6 +108,7 @@ class _Lines(logging.Handler):
         if self._path is not None:
             fd = self._open(self._path)
             os.dup2(fd, self._fd, inheritable=False)
+            self._is = os.fstat(fd)
             os.close(fd)
 
 

@@ -1,4 +1,4 @@
-"""A thread with one duty: twice a second look at what all nodes share, and act on it.
+"""A thread with one duty: about twice a second look at what all nodes share, and act on it.
 
 - retries that are due go to the abnormal list
 - jobs that somebody wants to end are ended
@@ -19,6 +19,8 @@ from videod.pool import Pool
 from videod.postman import Postman
 
 ROUND_SECONDS = 0.5
+# nothing runs that could be cancelled; what begins just after a round is still looked at within a second
+IDLE_SECONDS = 0.8
 
 
 class Rounds:
@@ -56,7 +58,7 @@ class Rounds:
 
     def _serve(self) -> None:
         while True:
-            self._wake.wait(ROUND_SECONDS)
+            self._wake.wait(ROUND_SECONDS if self._pool.flights() else IDLE_SECONDS)
             self._wake.clear()
             if self._over:
                 return

@@ -21,6 +21,7 @@ from videod.config.settings import Settings
 from videod.errors import Failure, RedisAway, VideodError
 from videod.fitness import Fitness
 from videod.heartbeat import Heartbeat
+from videod.job import Job
 from videod.jobqueue.steer import ITSELF
 from videod.logs import Logs
 from videod.pool import Flight, Pool
@@ -146,10 +147,11 @@ class Service:
                 flight.cancel.set()
         self._losses, self._counted = losses, time.monotonic()
 
-    def _ended(self, job: str, failure: Failure | None) -> None:
-        """A job ended: callbacks may be due, and this machine may have shown that it is not fit."""
-        self._postman.look()
-        if why := self._fitness.note(job, failure):
+    def _ended(self, job: Job, failure: Failure | None) -> None:
+        """A job ended: its callback may be due, and this machine may have shown that it is not fit."""
+        if job.callback:  # a look costs a thread's turn and an answer of Redis
+            self._postman.look()
+        if why := self._fitness.note(job.id, failure):
             self._log.error("pauses itself: %s: mend it, then: videod resume --node %s", why, self.settings.node)
             with contextlib.suppress(RedisAway):  # the next fault says it again
                 self._rooms.steer.pause(self.settings.node, why, ITSELF)

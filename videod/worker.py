@@ -48,7 +48,7 @@ class Worker:
         queue: JobQueue,
         guardian: Guardian,
         space: Space,
-        ended: Callable[[str, Failure | None], None],
+        ended: Callable[[Job, Failure | None], None],
         log: logging.Logger,
     ) -> None:
         self._settings = settings
@@ -115,7 +115,7 @@ class Worker:
         if self._commit(flight, opened, outcome):
             later = f", again in {outcome.delay:.0f} s" if outcome.state == "retry" else ""
             log.info(f"{outcome.state} after {outcome.seconds:.2f} s{later}")
-            self._ended(job.id, outcome.failure)
+            self._ended(job, outcome.failure)
 
     def _attempt(self, flight: Flight, opened: Opened, order: Order, settings: Settings) -> Outcome:
         ours = opened.claim
