@@ -101,7 +101,8 @@ def _encode(work: _Work) -> Cut:
     spans = [replace(span, first=Fraction(0)) for span in spans]
     wanted = filters.kept(work.plan, work.preset)
     wrong, checked = "", False
-    for seek in [True, False] if work.plan.seek is not None else [False]:
+    # twice in any case: a tool may fail for a reason that passes, and the second time is slow and sure
+    for seek in [work.plan.seek is not None, False]:
         command = argv.encode(work.source, work.plan, work.preset, work.out, seek=seek, threads=work.threads)
         code, complaints = work.run(command)
         wrong, media = ("", None) if code else _flaw(work, wanted, spans, encoded=True)

@@ -44,9 +44,10 @@ def probe(path: str, tools: Tools, settings: Bounds) -> Media:
     """
     head = _head(path)
     found = _ask(path, tools, settings.max_pixels)
-    if found is None:
+    if isinstance(found, str):
         if looks_like_video(head):
-            raise Damaged("the file says that it is a video and cannot be read: it may be cut off", stage="probe")
+            text = "the file says that it is a video and cannot be read: it may be cut off"
+            raise Damaged(text, detail=found, stage="probe")
         raise NotVideo("the file is no video of a format that is served", stage="probe")
     try:
         return _judged(path, found, settings)
@@ -84,7 +85,8 @@ def _head(path: str) -> bytes:
     return head
 
 
-def _ask(path: str, tools: Tools, max_pixels: int) -> dict[str, Any] | None:
+def _ask(path: str, tools: Tools, max_pixels: int) -> dict[str, Any] | str:
+    """What ffprobe found; where it could not read the file, what it said."""
     # max_pixels: ffprobe itself decodes a frame or two where the header leaves something open
     argv = ["ffprobe", "-v", "error", "-of", "json", "-show_format", "-show_streams"]
     argv += ["-show_entries", "packet=stream_index:packet_side_data", "-read_intervals", f"%+#{_PACKETS_LOOKED_AT}"]
@@ -93,12 +95,12 @@ def _ask(path: str, tools: Tools, max_pixels: int) -> dict[str, Any] | None:
     if TOO_LARGE in result.tail:
         raise TooBig("a frame is over max_pixels", stage="probe")
     if result.code:
-        return None
+        return f"ffprobe ended with exit code {result.code}: {result.tail}"
     try:
         found = json.loads(result.stdout)
     except ValueError as error:
         raise EncodeFailed("ffprobe printed no JSON", detail=result.tail, stage="probe") from error
-    return found if isinstance(found, dict) and "format" in found else None
+    return found if isinstance(found, dict) and "format" in found else "ffprobe found no format"
 
 
 def _picture(streams: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:

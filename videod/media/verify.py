@@ -40,7 +40,7 @@ def flaw(
         media = probe(str(out), tools, settings)
         wrong = _picture(media, wanted, time_base, tools) or _tracks(media, sound, tools)
     except Permanent as failure:  # a tool that was killed, or stalled, says nothing of the output
-        return failure.message, None
+        return " ".join(f"{failure.message} {failure.detail}".split()), None
     if size and upright(media.video) != size:
         wrong = wrong or f"the picture is {media.video.width}x{media.video.height} and should be {size[0]}x{size[1]}"
     return wrong, media
