@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-from videod import boot, daemonize, note
+from videod import boot, daemonize, heap, note
 from videod.cli.where import config, connect, look, place
 from videod.config import Settings
 from videod.errors import AlreadyRunning, NotRunning, UsageError, VideodError
@@ -76,6 +76,7 @@ def _server(settings: Settings, signals: Signals, file: str, *, foreground: bool
 
     def serve(ready: Callable[[], None]) -> int:
         systemd = Systemd()
+        heap.steady()
         logs = Logs(settings, foreground=foreground)
         logs.log.info("starting: %s, pid %d, %d slots", settings.env, os.getpid(), settings.max_worker)
         before = note.read(settings)
