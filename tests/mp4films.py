@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -197,9 +197,10 @@ FRAGMENTED = [name for name in MAKERS if name not in PLAIN]
 
 
 class Films:
-    """Makes each file once."""
+    """Makes each file once, for all tests that name the same folder."""
 
     def __init__(self, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
         self.folder = folder
 
     def __getitem__(self, name: str) -> Path:
@@ -207,6 +208,3 @@ class Films:
         if not path.exists():
             MAKERS[name](self, path)
         return path
-
-    def all(self) -> Iterator[Path]:
-        return (self[name] for name in MAKERS)

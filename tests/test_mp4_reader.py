@@ -51,7 +51,7 @@ CPU_SECONDS = 3
 
 @pytest.fixture(scope="module")
 def films(tmp_path_factory: pytest.TempPathFactory) -> Films:
-    return Films(tmp_path_factory.mktemp("mp4"))
+    return Films(tmp_path_factory.getbasetemp() / "mp4films")
 
 
 # ------------------------------------------------------------------ the same as ffprobe

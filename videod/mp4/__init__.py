@@ -1,1 +1,1 @@
-"""MP4 and MOV files (ISO 14496-12, QuickTime), read and written sample by sample. No I/O of its own."""
+"""MP4 and MOV files (ISO 14496-12, QuickTime), read and written sample by sample. Nothing is opened here."""
