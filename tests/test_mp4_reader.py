@@ -35,7 +35,7 @@ from tests.mp4films import (
 )
 from tests.videos import ffmpeg
 from videod.mp4.boxes import BadMp4, Box, find, header, walk
-from videod.mp4.entries import child
+from videod.mp4.entries import child, raw_unit
 from videod.mp4.fragments import read_fragment
 from videod.mp4.index import load
 from videod.mp4.model import Edit, Movie, Placement
@@ -230,6 +230,7 @@ REFUSED = {
     "stsc begins a run": _in(b"stsc", 8, b"\0\0\0\2"),
     "stsc names the sample entry": _in(b"stsc", 16, b"\0\1\0\0"),
     "stsd has no entry 2": _in(b"stsc", 16, b"\0\0\0\2"),
+    "stsc has no runs": _in(b"stsc", 4, bytes(4)),
     "stco is too short": _in(b"stco", 4, b"\0\1\0\0"),
     "behind the end of the file": _in(b"stco", 8, MANY),
     "mdhd has no timescale": _in(b"mdhd", 12, bytes(4)),
@@ -337,6 +338,55 @@ def test_encrypted_samples_are_told(films: Films) -> None:
     reader = Reader(_file(films, protect))
     # the sinf made moov longer: places are off, but what is told is told
     assert [t.encrypted for t in load(reader, reader.size).movie.tracks] == [True, False]
+
+
+def test_small_size_tables_are_read(films: Films) -> None:
+    """stz2, with 4, 8 and 16 bits each."""
+    for width, cells, sizes in (
+        (4, b"\x12\x30", [1, 2, 3]),
+        (8, b"\1\2\3", [1, 2, 3]),
+        (16, b"\1\0\0\2\0\3", [256, 2, 3]),
+    ):
+        tables = {
+            b"stsz": box(b"stz2", struct.pack(">III", 0, width, 3), cells),
+            b"stts": box(b"stts", struct.pack(">IIIIII", 0, 2, 2, 10, 1, 20)),
+            b"stsc": box(b"stsc", struct.pack(">IIIIIIII", 0, 2, 1, 2, 1, 2, 1, 1)),
+            b"stco": box(b"stco", struct.pack(">IIII", 0, 2, 100, 500)),
+            **{b"ctts": b"", b"stss": box(b"stss", struct.pack(">III", 0, 1, 2))},
+        }
+        moov = tops(_file(films, lambda kind, body: tables.get(kind)))[b"moov"]  # noqa: B023
+        samples = read_movie(moov).tracks[0].samples
+        assert list(samples.sizes) == sizes and list(samples.offsets) == [100, 100 + sizes[0], 500]
+        assert (list(samples.dts), list(samples.durations), samples.sync) == ([0, 10, 20], [10, 10, 20], b"\0\1\0")
+        with pytest.raises(BadMp4, match="fields of 5 bits"):
+            tables[b"stsz"] = box(b"stz2", struct.pack(">III", 0, 5, 3), cells)
+            read_movie(tops(_file(films, lambda kind, body: tables.get(kind)))[b"moov"])  # noqa: B023
+
+
+def test_a_second_sample_entry_is_told(films: Films) -> None:
+    def change(kind: bytes, body: bytes) -> bytes | None:
+        if kind == b"stsd":
+            return box(kind, body[:7] + b"\2" + body[8:] * 2)
+        if kind == b"stsc":
+            rows = struct.unpack_from(f">{body[7] * 3}I", body, 8)
+            last = (rows[-3] + 1, *rows[-2:]) if rows[-3] < 2 else rows[-3:]
+            return box(kind, body[:8], struct.pack(f">{len(rows)}I", *rows[:-3], *last[:2], 2))
+        return None
+
+    tracks = read_movie(tops(_file(films, change))[b"moov"]).tracks
+    assert all(track.descriptions == 2 or track.description == 2 for track in tracks)
+    assert tracks[1].descriptions == 2 and tracks[1].description == 1
+
+
+def test_raw_sound_of_old_files_says_its_size_in_the_entry() -> None:
+    def entry(kind: bytes, version: int, channels: int, bits: int, more: bytes = b"") -> bytes:
+        return box(kind, bytes(7) + b"\1", struct.pack(">H6xHH8x", version, channels, bits), more)
+
+    assert raw_unit(entry(b"sowt", 0, 2, 16), 4) == raw_unit(entry(b"sowt", 0, 2, 16), 1) == 4
+    assert raw_unit(entry(b"ulaw", 0, 2, 16), 1) == 2 and raw_unit(entry(b"raw ", 0, 1, 8), 1) == 1
+    assert raw_unit(entry(b"in24", 1, 2, 16, struct.pack(">4I", 1, 3, 6, 2)), 1) == 6
+    with pytest.raises(BadMp4, match="packets"):
+        raw_unit(entry(b"ima4", 1, 2, 16, struct.pack(">4I", 64, 34, 68, 2)), 1)
 
 
 # ------------------------------------------------------------------ boxes
@@ -495,7 +545,7 @@ def mangled(data: bytes, changes: list[tuple[str, int, int]]) -> bytes:
         elif how == "byte":
             made[at : at + 1] = bytes([value])
         else:
-            at = boxes[at % len(boxes)] + 4 + 4 * (value % 5) if how == "fields" else at
+            at = boxes[at % len(boxes)] + 4 + 4 * (at // len(boxes) % 5) if how == "fields" else at
             made[at : at + 4] = value.to_bytes(4, "big")
     return bytes(made)
 

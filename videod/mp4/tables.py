@@ -194,6 +194,8 @@ def _chunks(data: Data, stsc: Box, places: Box) -> Chunks:
 
 
 def _compare(sizes: Sizes, chunks: Chunks, sync: array[int] | None) -> None:
+    if not chunks.firsts:
+        raise BadMp4("stsc has no runs")
     last = -1
     for first in chunks.firsts:
         if not last < first < len(chunks.offsets) or last < 0 < first:
