@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 from fuzz_targets import TARGETS
@@ -25,7 +26,24 @@ from fuzz_targets import TARGETS
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "bench" / "kind")]
 CPU_SECONDS = 1.0
-READERS = ("config", "guardian", "intake", "kinds.clip", "logs", "media.frames", "media.probe", "transfer.wget")
+# trex; moof with mfhd, tfhd and a trun of two samples with all columns, and mdat
+MVEX = "000000286d7665780000002074726578" + "00000000" + "0000000100000001000000000000000000000000"
+FRAGMENT = "000000646d6f6f66" + "000000106d6668640000000000000001" + "0000004c74726166"
+FRAGMENT += "00000010746668640002000000000001"
+FRAGMENT += "000000347472756e01000f01000000020000006c" + "0000000a000000030000000000000005" * 2
+FRAGMENT += "000000106d6461740000000000000000"
+READERS = (
+    "config",
+    "guardian",
+    "intake",
+    "kinds.clip",
+    "logs",
+    "media.frames",
+    "media.probe",
+    "mp4.index",
+    "mp4.fragments",
+    "transfer.wget",
+)
 
 
 def seeds() -> list[bytes]:
@@ -43,7 +61,28 @@ def seeds() -> list[bytes]:
     envelope = {"videod": 1, "id": "a", "token": "t", "attempt": 1, "crashes": 0, "origin": "q"}
     found += [json.dumps({**envelope, **raw}, separators=(",", ":")) for raw in ({"raw": "{}"}, {"raw_base64": "AA=="})]
     binary = [b"\0\0\0\x10ftypmp42\0\0\0\0\0\0\0\x08mdat", b"RIFF\x04\0\0\0AVI RIFF\0\0\0\0", b"FLV\x01" + bytes(20)]
+    binary += [_movie(b""), _movie(bytes.fromhex(MVEX)) + bytes.fromhex(FRAGMENT) * 3]
     return [text.encode() for text in found] + [*binary, b"\x1aE\xdf\xa3\x80\x18S\x80g\x84abcd"]
+
+
+def _movie(more: bytes) -> bytes:
+    """A small MP4 of three pictures, with all tables and more boxes in moov."""
+    from array import array
+    from io import BytesIO
+
+    from videod.mp4.model import Placement, Samples
+    from videod.mp4.output import TrackOut
+    from videod.mp4.writer import write
+
+    entry = b"\0\0\0\x60avc1" + bytes(7) + b"\1" + bytes(80)
+    times, lasts = array("q", [0, 10, 20]), array("I", [10] * 3)
+    samples = Samples(array("I", [3, 4, 5]), times, times, array("q", [10, 30, 20]), lasts, b"\1\0\0")
+    out = BytesIO()
+    track = TrackOut(b"vide", 1000, entry, samples, placement=Placement(10, Fraction(1), None))
+    write(out, [track], lambda *piece: None)
+    head, moov = out.getvalue()[:32], out.getvalue()[32:-8]
+    size = (len(moov) + len(more)).to_bytes(4, "big")
+    return head + size + moov[4:] + more + out.getvalue()[-8:] + bytes(12)
 
 
 def timed(target: Callable[[bytes], None]) -> Callable[[bytes], None]:

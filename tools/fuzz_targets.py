@@ -164,7 +164,33 @@ def _media(data: bytes) -> None:
     assert len(table.pts) == len(table.dts) == len(table.lasts) == len(table.flags)
 
 
+def _mp4(data: bytes) -> None:
+    """A whole file, a moov without its file, or a moof of the movie before it."""
+    from fractions import Fraction
+
+    from videod.mp4.boxes import BadMp4, walk
+    from videod.mp4.fragments import read_fragment
+    from videod.mp4.index import load
+    from videod.mp4.reader import read_movie
+
+    with contextlib.suppress(BadMp4):
+        index = load(lambda offset, length: data[offset : offset + length], len(data), 100)
+        for movie in (index.first, index.span(Fraction(1), Fraction(2))):
+            for track in movie.tracks:
+                columns = track.samples
+                assert len(columns.pts) == len(columns.dts) == len(columns.sync) == len(columns.offsets) == len(columns)
+                assert all(at + size <= len(data) for at, size in zip(columns.offsets, columns.sizes, strict=True))
+    with contextlib.suppress(BadMp4):
+        movie = None
+        for box in walk(data):
+            if box.kind == b"moov":
+                movie = read_movie(data[box.start : box.end], 1 << 20)
+            elif box.kind == b"moof" and movie:
+                read_fragment(movie, data[box.start : box.end], box.start, None, {1: 0})
+
+
 TARGETS: dict[str, tuple[Callable[[bytes], None], int]] = {
     "message": (_message, 4096), "ini": (_ini, 2048), "address": (_address, 512), "shown": (_shown, 512),
     "large": (_large, 48), "wire": (_wire, 1024), "media": (_media, 2048),
+    "mp4": (_mp4, 4096),
 }  # fmt: skip
