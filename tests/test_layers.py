@@ -15,13 +15,13 @@ FILES = sorted(SOURCE.rglob("*.py"))
 # the lowest layer first; a folder stands for all that is in it
 LAYERS = [
     {"__init__", "errors", "redact", "config", "fields", "message", "job", "events", "cancel", "progress"},
-    {"guardian", "pipes", "process", "limits", "space", "logs", "heap", "jobqueue", "media", "transfer", "embedded", "mp4"},
+    {"guardian", "pipes", "process", "limits", "space", "logs", "heap", "jobqueue", "media", "transfer", "embedded", "mp4", "codec"},
     {"context", "kinds", "intake", "attempt", "fitness", "pool", "claiming", "worker"},
     {"signals", "systemd", "reload", "heartbeat", "postman", "rounds", "boot", "service"},
     {"pidfile", "note", "daemonize", "cli", "__main__"},
 ]
 # a kind and the rooms below it see no Redis, signal, thread
-BLIND = {"kinds", "media", "mp4", "transfer"}
+BLIND = {"kinds", "media", "mp4", "transfer", "codec"}
 DOORS = {
     "redis": "jobqueue/connection.py",
     "subprocess": "process.py",
