@@ -1,0 +1,433 @@
+"""Edges moved onto their source's SPS: head, copied samples and tail decode as one stream, each picture bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests import h264
+from tests.h264 import Film
+from tests.videos import ffmpeg, run
+from videod.codec.avc import slice_facts
+from videod.codec.bits import BadBitstream, BitReader, BitWriter, escape, unescape
+from videod.codec.move import Moved, move
+from videod.codec.nal import Avc, avc_type, join, split
+from videod.codec.onto import (
+    Misfit,
+    combined,
+    edge_for,
+    free_idr_id,
+    free_pps_ids,
+    picture_why_not,
+    why_not,
+)
+from videod.codec.pps import pps_ids
+from videod.codec.records import AvcConfig
+from videod.codec.sets import ParameterSets
+from videod.codec.slices import read_header
+from videod.codec.sps import read_sps
+
+GOP = 12
+CLOSED = f"keyint={GOP}:min-keyint={GOP}:scenecut=0"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A source's options, and what its edges are encoded with beside what `edge_for` says.
+
+    `independent`: openh264 is asked, too. It cannot show B-frames: not even those of sources as x264 makes them.
+    """
+
+    source: Sequence[str]
+    params: str = ""
+    size: str = "322x184"
+    refs: int = 3
+    bframes: int = 0
+    edge: Sequence[str] = ()
+    edge_params: str = ""
+    gop: int = GOP
+    independent: bool = False
+
+
+# an SPS as for B-frames, and none in the pictures
+UNUSED_B = "bframes=3:b-adapt=1:b-bias=-100"
+CASES = {
+    "high": Case(("-bf", "3"), "ref=4:b-pyramid=normal:weightp=2"),
+    "high, edges with B": Case(("-bf", "3"), "ref=4", refs=2, bframes=3),
+    "many references": Case((), f"ref=9:{UNUSED_B}", refs=4, edge_params="weightp=2:subme=8", independent=True),
+    "order of type 0": Case((), f"{UNUSED_B}:b-pyramid=none:aud=1", refs=2, independent=True),
+    "one reference": Case(("-bf", "0"), "ref=1", refs=4, independent=True),
+    "cavlc": Case((), f"cabac=0:8x8dct=1:{UNUSED_B}", edge_params="cabac=0", independent=True),
+    "cavlc, edges cabac": Case(("-bf", "2"), "cabac=0", edge_params="cabac=1"),
+    "cabac, edges cavlc": Case(("-bf", "1"), "", refs=1, bframes=1, edge_params="cabac=0"),
+    "main": Case(("-profile:v", "main", "-bf", "2"), "ref=2", bframes=2),
+    "main, no 8x8dct": Case(("-bf", "2"), "8x8dct=0:sps-id=3"),
+    "baseline": Case(("-profile:v", "baseline"), "ref=2", independent=True),
+    "latency": Case(
+        ("-tune", "zerolatency", "-slices", "3"), "sliced-threads=1", edge=("-slices", "4"), independent=True
+    ),
+    "slices, edges with B": Case(("-bf", "2", "-slices", "4"), "ref=3", bframes=2, edge=("-slices", "2")),
+    "pretended fields": Case(("-bf", "2"), "fake-interlaced=1", size="320x192"),
+    "pretended fields, edges with B": Case(("-bf", "2"), "fake-interlaced=1", size="320x180", bframes=2),
+    "rates": Case(("-bf", "2"), "nal-hrd=vbr:vbv-maxrate=3000:vbv-bufsize=3000:sar=4/3:level=5.1", size="66x66"),
+    "as high as 1080p": Case((), f"ref=3:{UNUSED_B}", size="130x1080", gop=5, independent=True),
+}
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A source, an edge as the encoder made it, and what decoders show of the source."""
+
+    source: Film
+    hashes: list[str]
+    pictures: list[bytes]
+    head: bytes
+    folder: Path
+
+    def edge(self, name: str, first: int, last: int, argv: Sequence[str]) -> Film:
+        """Encode the shown pictures from `first` up to `last`."""
+        return h264.encode(self.folder / f"{name}.mp4", self.head + b"".join(self.pictures[first:last]), *argv)
+
+
+def open_cut(folder: Path, source: Film) -> Cut:
+    hashes = h264.shown(source.stream())
+    y4m = ffmpeg("-f", "h264", "-i", "-", "-fps_mode", "passthrough", "-f", "yuv4mpegpipe", "-", feed=source.stream())
+    head, body = y4m.split(b"\n", 1)
+    size = len(body) // len(hashes)
+    pictures = [body[at : at + size] for at in range(0, len(body), size)]
+    assert all(picture.startswith(b"FRAME\n") for picture in pictures)
+    return Cut(source, hashes, pictures, head + b"\n", folder)
+
+
+def idrs(film: Film) -> list[int]:
+    sets = ParameterSets.read(film.config)
+    return [n for n, s in enumerate(film.samples) if slice_facts(s, film.config.length_size, sets).idr]
+
+
+def options(case: Case, config: AvcConfig) -> list[str]:
+    argv = edge_for(config).argv(case.refs, case.bframes)
+    argv[-1] += f":{case.edge_params}" if case.edge_params else ""
+    return [*argv, *case.edge]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_head_middle_and_tail_are_one_stream(name: str, tmp_path: Path) -> None:
+    case, gop = CASES[name], CASES[name].gop
+    params = f"keyint={gop}:min-keyint={gop}:scenecut=0:open-gop=0" + (f":{case.params}" if case.params else "")
+    pictures = h264.raw(case.size, 3 * gop)
+    source = h264.encode(tmp_path / "source.mp4", pictures, *case.source, "-x264-params", params)
+    cut = open_cut(tmp_path, source)
+    assert idrs(source) == [0, gop, 2 * gop]
+    assert why_not(source.config) == ""
+    argv = options(case, source.config)
+    head, tail = cut.edge("head", 2, gop, argv), cut.edge("tail", 2 * gop, 3 * gop - 1, argv)
+    first, second = free_pps_ids(source.config)[:2]
+    heads = move(head.config, head.samples, source.config, pps_id=first, idr_pic_id=7)
+    tails = move(tail.config, tail.samples, source.config, pps_id=second, idr_pic_id=0)
+    middle = source.samples[gop : 2 * gop]
+    config = combined(source.config, heads.pps + tails.pps)
+    assert config.sps == source.config.sps and len(config.pps) == 3
+    stream = h264.byte_stream(config, [*heads.samples, *middle, *tails.samples])
+    expected = h264.shown(head.stream()) + cut.hashes[gop : 2 * gop] + h264.shown(tail.stream())
+    assert len(expected) == 3 * gop - 3
+    assert h264.shown(stream) == expected
+    if case.independent and h264.has_openh264():
+        width, height = map(int, case.size.split("x"))
+        assert h264.shown_by_openh264(stream, (width, height), tmp_path) == expected
+
+
+@pytest.fixture(scope="module")
+def cut(tmp_path_factory: pytest.TempPathFactory) -> Cut:
+    folder = tmp_path_factory.mktemp("cut")
+    pictures = h264.raw("322x184", 3 * GOP)
+    source = h264.encode(folder / "source.mp4", pictures, "-bf", "2", "-x264-params", f"{CLOSED}:ref=3")
+    return open_cut(folder, source)
+
+
+@pytest.fixture(scope="module")
+def edge(cut: Cut) -> Film:
+    return cut.edge("plain", 2, GOP, edge_for(cut.source.config).argv())
+
+
+def joined(cut: Cut, moved: Moved, first: int = GOP, last: int = 3 * GOP, source: AvcConfig | None = None) -> bytes:
+    config = combined(source or cut.source.config, moved.pps)
+    return h264.byte_stream(config, [*moved.samples, *cut.source.samples[first:last]])
+
+
+def test_an_edge_of_one_picture_before_an_idr_with_its_id(cut: Cut) -> None:
+    config = cut.source.config
+    single = cut.edge("single", GOP - 1, GOP, edge_for(config).argv())
+    theirs = slice_facts(cut.source.samples[GOP], 4, ParameterSets.read(config)).idr_pic_id
+    number = free_idr_id([theirs, None])
+    assert number != theirs
+    moved = move(single.config, single.samples, config, pps_id=1, idr_pic_id=number)
+    assert h264.shown(joined(cut, moved)) == h264.shown(single.stream()) + cut.hashes[GOP:]
+
+
+def test_a_tail_after_the_last_clean_cut(cut: Cut) -> None:
+    """The middle may end between two IDR pictures, and an edge follow at once."""
+    config, kept = cut.source.config, _clean_cut(cut)
+    assert GOP + 2 < kept < 2 * GOP - 1
+    tail = cut.edge("rest", kept, kept + 3, edge_for(config).argv())
+    moved = move(tail.config, tail.samples, config, pps_id=200, idr_pic_id=9)
+    stream = h264.byte_stream(combined(config, moved.pps), [*cut.source.samples[GOP:kept], *moved.samples])
+    assert h264.shown(stream) == cut.hashes[GOP:kept] + h264.shown(tail.stream())
+
+
+def _clean_cut(cut: Cut) -> int:
+    """A sample inside the second GOP before which as many are decoded as are shown."""
+    sets, orders = ParameterSets.read(cut.source.config), []
+    for sample in cut.source.samples[GOP : 2 * GOP]:
+        facts = slice_facts(sample, 4, sets)
+        orders.append((facts.slice_type, facts.reference))
+    return GOP + max(n for n, (kind, _) in enumerate(orders) if kind == "P" and n < GOP - 1)
+
+
+def test_long_edges_wrap_their_numbers(cut: Cut) -> None:
+    pictures = h264.raw("322x184", 60)
+    for bframes in (0, 2):
+        argv = edge_for(cut.source.config).argv(bframes=bframes)
+        long = h264.encode(cut.folder / "long.mp4", pictures, *argv)
+        moved = move(long.config, long.samples, cut.source.config, pps_id=1, idr_pic_id=5)
+        assert h264.shown(joined(cut, moved)) == h264.shown(long.stream()) + cut.hashes[GOP:]
+
+
+def test_only_slices_are_left_and_lengths_are_the_sources(cut: Cut, edge: Film) -> None:
+    assert {avc_type(nal) for nal in split(edge.samples[0], 4)} == {Avc.SEI, Avc.IDR}
+    short = replace(cut.source.config, length_size=2)
+    moved = move(edge.config, edge.samples, short, pps_id=1, idr_pic_id=5)
+    types = [[avc_type(nal) for nal in split(sample, 2)] for sample in moved.samples]
+    assert types == [[Avc.IDR]] + [[Avc.SLICE]] * (GOP - 3)
+    assert pps_ids(moved.pps[0]) == (1, 0)
+    with pytest.raises(BadBitstream, match="does not fit a length of 1"):
+        move(edge.config, edge.samples, replace(short, length_size=1), pps_id=1, idr_pic_id=5)
+    # an edge without the encoder's message, and with delimiters and filler, is the same edge
+    padded = [join([b"\x09\xf0", *split(s, 4), b"\x0c\xff\x80"], 4) for s in edge.samples]
+    assert move(edge.config, padded, short, pps_id=1, idr_pic_id=5) == moved
+
+
+def test_moved_headers_say_what_they_should(cut: Cut, edge: Film) -> None:
+    config = cut.source.config
+    moved = move(edge.config, edge.samples, config, pps_id=1, idr_pic_id=5)
+    sets = ParameterSets.read(combined(config, moved.pps))
+    facts = [slice_facts(sample, 4, sets) for sample in moved.samples]
+    assert [fact.pps_id for fact in facts] == [1] * len(facts)
+    assert [fact.frame_num for fact in facts] == [n % 16 for n in range(len(facts))]
+    bits = sets.sps[0].order.log2_max_lsb
+    assert [fact.poc_lsb for fact in facts] == [2 * n % (1 << bits) for n in range(len(facts))]
+    assert [fact.idr_pic_id for fact in facts] == [5] + [None] * (len(facts) - 1)
+
+
+# ---------------------------------------------------------------- sources that x264 does not make
+
+
+def rewritten(nal: bytes, start: int, end: int, *bits: tuple[int, int]) -> bytes:
+    """A parameter set whose bits from `start` up to `end` (the NAL unit's header counted) are replaced."""
+    reader, out = BitReader(unescape(nal[1:])), BitWriter()
+    out.copy(reader, 0, start - 8)
+    for size, value in bits:
+        out.u(size, value)
+    out.copy(reader, end - 8, reader.stop())
+    out.trailing()
+    return nal[:1] + escape(out.data())
+
+
+def place(film: Film, name: str, title: str = "Sequence Parameter Set") -> int:
+    return h264.trace(film.path, lambda found: found == title)[0].places[name]
+
+
+def with_sps(film: Film, *change: int | tuple[int, int], name: str, length: int = 1) -> Film:
+    """The film with other bits in place of that element of its SPS."""
+    at = place(film, name)
+    bits = [c if isinstance(c, tuple) else (1, c) for c in change]
+    return replace(film, config=replace(film.config, sps=(rewritten(film.config.sps[0], at, at + length, *bits),)))
+
+
+@pytest.mark.parametrize("transform", [0, 1])
+def test_a_scaling_matrix_in_the_sps(tmp_path: Path, transform: int) -> None:
+    plain = h264.encode(tmp_path / "source.mp4", h264.raw("322x184", 3 * GOP), "-bf", "0", "-x264-params", CLOSED)
+    # the standard's own matrices: eight lists that are not there. The pictures look odd then, but the same everywhere
+    source = with_sps(plain, (9, 0b100000000), name="seq_scaling_matrix_present_flag")
+    assert read_sps(source.config.sps[0]).scaling_matrix and why_not(source.config) == ""
+    odd = open_cut(tmp_path, source)
+    assert odd.hashes != h264.shown(plain.stream())
+    argv = edge_for(source.config).argv()
+    argv[-1] += f":8x8dct={transform}"
+    edge = odd.edge("flat", 2, GOP, argv)
+    moved = move(edge.config, edge.samples, source.config, pps_id=1, idr_pic_id=5)
+    stream = joined(odd, moved)
+    expected = h264.shown(edge.stream()) + odd.hashes[GOP:]
+    assert h264.shown(stream) == expected
+    if h264.has_openh264():
+        assert h264.shown_by_openh264(stream, (322, 184), tmp_path) == expected
+
+
+def test_gaps_in_frame_numbers_do_not_matter(cut: Cut, edge: Film) -> None:
+    source = with_sps(cut.source, 1, name="gaps_in_frame_num_allowed_flag")
+    assert read_sps(source.config.sps[0]).gaps_allowed
+    moved = move(edge.config, edge.samples, source.config, pps_id=1, idr_pic_id=5)
+    assert h264.shown(joined(cut, moved, source=source.config)) == h264.shown(edge.stream()) + cut.hashes[GOP:]
+
+
+@pytest.mark.skipif(not h264.has_openh264(), reason="needs GStreamer with openh264")
+def test_a_source_of_openh264(tmp_path: Path) -> None:
+    chain = "videotestsrc num-buffers=36 pattern=ball ! video/x-raw,width=322,height=184,format=I420 ! openh264enc "
+    chain += f"gop-size={GOP} slice-mode=n-slices num-slices=2 scene-change-detection=false ! h264parse ! "
+    chain += f"filesink location={tmp_path / 'source.h264'}"
+    run("gst-launch-1.0", "-q", *chain.split())
+    ffmpeg("-i", str(tmp_path / "source.h264"), "-c", "copy", str(tmp_path / "source.mp4"))
+    source = h264.load(tmp_path / "source.mp4")
+    assert why_not(source.config) == ""
+    cut, start = open_cut(tmp_path, source), idrs(source)[1]
+    edge = cut.edge("edge", 2, start, edge_for(source.config).argv())
+    pps_id = free_pps_ids(source.config)[0]
+    moved = move(edge.config, edge.samples, source.config, pps_id=pps_id, idr_pic_id=5)
+    expected = h264.shown(edge.stream()) + cut.hashes[start:]
+    stream = joined(cut, moved, start)
+    assert h264.shown(stream) == expected
+    assert h264.shown_by_openh264(stream, (322, 184), tmp_path) == expected
+
+
+# ---------------------------------------------------------------- what is refused
+
+
+REFUSED = {
+    "fields": (("-x264-params", "tff=1"), "macroblock-adaptive interlacing"),
+    "ten bits": (("-pix_fmt", "yuv420p10le"), "4:2:0 of 10 bits"),
+    "4:2:2": (("-pix_fmt", "yuv422p"), "4:2:2 of 8 bits"),
+    "4:4:4": (("-pix_fmt", "yuv444p"), "4:4:4 of 8 bits"),
+    "lossless": (("-qp", "0"), "4:2:0 of 8 bits, lossless"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_sources_that_get_no_edge(name: str, tmp_path: Path) -> None:
+    argv, reason = REFUSED[name]
+    source = h264.encode(tmp_path / "source.mp4", h264.raw("64x64", 4), *argv)
+    assert why_not(source.config) == reason
+    with pytest.raises(Misfit, match=reason):
+        edge_for(source.config)
+    with pytest.raises(Misfit, match=reason):
+        move(source.config, source.samples, source.config, pps_id=1, idr_pic_id=1)
+
+
+def test_records_that_get_no_edge(cut: Cut) -> None:
+    config = cut.source.config
+    sps, pps = config.sps[0], config.pps[0]
+    assert why_not(replace(config, sps=(sps, sps))) == "2 SPS in avcC"
+    assert why_not(replace(config, sps=())) == "0 SPS in avcC"
+    assert why_not(replace(config, pps=())) == "no PPS"
+    assert why_not(replace(config, sps=(sps[:6],))).startswith("unreadable parameter sets: ")
+    assert why_not(replace(config, pps=(pps,) * 255)) == "no free PPS id"
+    assert why_not(replace(config, sps=(sps[:1] + b"\x58" + sps[2:],))).startswith(("profile 88", "unreadable"))
+    intra = replace(config, sps=(sps[:1] + b"\x6e\x10" + sps[3:],))
+    assert why_not(intra) == "an intra profile"
+    assert why_not(with_sps(cut.source, (1, 1), name="max_num_ref_frames", length=5).config) == "no reference frames"
+    cropped = with_sps(cut.source, (3, 0b010), name="frame_crop_left_offset").config
+    assert why_not(cropped) == "pictures cropped at the left or top"
+    # type 1, nothing always zero, no offsets, a cycle of none
+    cycle = with_sps(cut.source, (3, 0b010), (1, 0), (3, 0b111), name="pic_order_cnt_type", length=_order_length(cut))
+    assert why_not(cycle.config) == "picture order count of type 1"
+    still = with_sps(cut.source, 0, name="motion_vectors_over_pic_boundaries_flag").config
+    assert why_not(still) == "motion vectors that stay inside the picture"
+
+
+def _order_length(cut: Cut) -> int:
+    return place(cut.source, "max_num_ref_frames") - place(cut.source, "pic_order_cnt_type")
+
+
+def test_pictures_that_get_no_edge(cut: Cut) -> None:
+    config = cut.source.config
+    facts = slice_facts(cut.source.samples[0], 4, ParameterSets.read(config))
+    assert picture_why_not(facts, config) == ""
+    assert picture_why_not(replace(facts, sets=config.sps + config.pps), config) == ""
+    assert picture_why_not(replace(facts, field=True), config) == "pictures in fields"
+    assert picture_why_not(replace(facts, sets=(config.sps[0] + b"\1",)), config).startswith("other parameter sets")
+    assert picture_why_not(replace(facts, slice_type="SP"), config) == "SP slices"
+    assert picture_why_not(replace(facts, layered=True), config) == "layers of SVC or MVC"
+    assert picture_why_not(replace(facts, partitioned=True), config) == "data partitions"
+
+
+EDGES: dict[str, tuple[Sequence[str], str]] = {
+    "another size": (("-vf", "crop=320:184", "-bf", "0"), r"size: \(20, 12\), the source's is \(21, 12\)"),
+    "more references": (("-x264-params", "ref=5:bframes=0"), "5 reference frames, the source has 4"),
+    "two IDR pictures": (("-bf", "0", "-g", "5", "-refs", "1"), "one IDR picture"),
+    "matrices": (("-bf", "0", "-x264-params", "cqm=jvt"), "scaling matrix"),
+    "fields": (("-bf", "0", "-x264-params", "tff=1"), "frame_mbs_only_flag"),
+    "ten bits": (("-bf", "0", "-pix_fmt", "yuv420p10le"), "sample format"),
+}
+
+
+@pytest.mark.parametrize("name", EDGES)
+def test_edges_that_do_not_fit(name: str, cut: Cut) -> None:
+    argv, reason = EDGES[name]
+    edge = cut.edge("misfit", 2, GOP, argv)
+    with pytest.raises(Misfit, match=reason):
+        move(edge.config, edge.samples, cut.source.config, pps_id=1, idr_pic_id=1)
+
+
+@pytest.mark.parametrize(
+    ("source", "edge", "reason"),
+    [
+        (("-profile:v", "baseline"), ("-bf", "0", "-x264-params", "8x8dct=0"), "CABAC in Baseline"),
+        (("-profile:v", "baseline"), ("-x264-params", "bframes=0:cabac=0:8x8dct=0"), "weighted prediction in Baseline"),
+        (("-profile:v", "main"), ("-bf", "0"), "a PPS of High"),
+        (("-bf", "0"), ("-bf", "2", "-x264-params", "b-pyramid=0"), "B slices"),
+        (("-bf", "0", "-refs", "1"), ("-bf", "0"), "2 reference frames, the source has 1"),
+    ],
+)
+def test_edges_of_another_profile_do_not_fit(
+    source: Sequence[str], edge: Sequence[str], reason: str, tmp_path: Path
+) -> None:
+    pictures = h264.raw("322x184", 12)
+    film = h264.encode(tmp_path / "source.mp4", pictures, "-refs", "3", *source)
+    other = h264.encode(tmp_path / "edge.mp4", pictures, "-refs", "2", *edge)
+    with pytest.raises(Misfit, match=reason):
+        move(other.config, other.samples, film.config, pps_id=1, idr_pic_id=1)
+
+
+def test_ids_that_are_taken(cut: Cut, edge: Film) -> None:
+    for pps_id, idr_pic_id in ((0, 1), (256, 1), (-1, 1), (1, 65536), (1, -1)):
+        with pytest.raises(Misfit):
+            move(edge.config, edge.samples, cut.source.config, pps_id=pps_id, idr_pic_id=idr_pic_id)
+    with pytest.raises(Misfit, match="without a picture"):
+        move(edge.config, [], cut.source.config, pps_id=1, idr_pic_id=1)
+    with pytest.raises(Misfit, match="gaps"):
+        pieces = [*edge.samples[:3], *edge.samples[4:]]
+        move(edge.config, pieces, cut.source.config, pps_id=1, idr_pic_id=1)
+    with pytest.raises(Misfit, match="one IDR picture"):
+        move(edge.config, edge.samples[1:], cut.source.config, pps_id=1, idr_pic_id=1)
+    with pytest.raises(Misfit, match="not one picture"):
+        pieces = [edge.samples[0], edge.samples[1] + edge.samples[2]]
+        move(edge.config, pieces, cut.source.config, pps_id=1, idr_pic_id=1)
+    assert free_pps_ids(cut.source.config, [1, 3])[:3] == [2, 4, 5]
+    assert free_idr_id([]) == 0 and free_idr_id([1, 0, None]) == 2
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_broken_edges_raise_only_two_errors(cut: Cut, edge: Film, data: st.DataObject) -> None:
+    parts = [edge.config.write(), cut.source.config.write(), *(sample[-600:] for sample in edge.samples[1:3])]
+    parts[2:] = [(len(part) - 4).to_bytes(4, "big") + part[4:] for part in edge.samples[1:3]]
+    for _ in range(data.draw(st.integers(1, 4))):
+        n = data.draw(st.integers(0, 3))
+        broken = bytearray(parts[n])
+        at = data.draw(st.integers(0, min(len(broken), 50) - 1))
+        broken[at] = data.draw(st.integers(0, 255))
+        parts[n] = bytes(broken[: data.draw(st.integers(1, len(broken))) if data.draw(st.booleans()) else None])
+    try:
+        config = AvcConfig.read(parts[1])
+        moved = move(AvcConfig.read(parts[0]), [edge.samples[0], *parts[2:]], config, pps_id=1, idr_pic_id=5)
+    except (BadBitstream, Misfit) as error:
+        assert "\n" not in str(error)
+    else:
+        # what was moved can be read
+        sets = ParameterSets.read(combined(config, moved.pps))
+        for sample in moved.samples:
+            for nal in split(sample, config.length_size):
+                read_header(nal, sets)
