@@ -10,13 +10,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests import h264
-from tests.h264 import Film
+from tests import coded
+from tests.coded import Film
 from tests.videos import ffmpeg, run
 from videod.codec.avc import slice_facts
 from videod.codec.bits import BadBitstream, BitReader, BitWriter, escape, unescape
 from videod.codec.move import Moved, move
 from videod.codec.nal import Avc, avc_type, join, split
+from videod.codec.numbering import move_modifications
 from videod.codec.onto import (
     Misfit,
     combined,
@@ -29,7 +30,7 @@ from videod.codec.onto import (
 from videod.codec.pps import pps_ids
 from videod.codec.records import AvcConfig
 from videod.codec.sets import ParameterSets
-from videod.codec.slices import read_header
+from videod.codec.slices import Modification, read_header
 from videod.codec.sps import read_sps
 
 GOP = 12
@@ -59,7 +60,7 @@ UNUSED_B = "bframes=3:b-adapt=1:b-bias=-100"
 CASES = {
     "high": Case(("-bf", "3"), "ref=4:b-pyramid=normal:weightp=2"),
     "high, edges with B": Case(("-bf", "3"), "ref=4", refs=2, bframes=3),
-    "many references": Case((), f"ref=9:{UNUSED_B}", refs=4, edge_params="weightp=2:subme=8", independent=True),
+    "many references": Case((), f"ref=9:{UNUSED_B}", refs=9, edge_params="weightp=2:subme=8", independent=True),
     "order of type 0": Case((), f"{UNUSED_B}:b-pyramid=none:aud=1", refs=2, independent=True),
     "one reference": Case(("-bf", "0"), "ref=1", refs=4, independent=True),
     "cavlc": Case((), f"cabac=0:8x8dct=1:{UNUSED_B}", edge_params="cabac=0", independent=True),
@@ -91,11 +92,11 @@ class Cut:
 
     def edge(self, name: str, first: int, last: int, argv: Sequence[str]) -> Film:
         """Encode the shown pictures from `first` up to `last`."""
-        return h264.encode(self.folder / f"{name}.mp4", self.head + b"".join(self.pictures[first:last]), *argv)
+        return coded.encode(self.folder / f"{name}.mp4", self.head + b"".join(self.pictures[first:last]), *argv)
 
 
 def open_cut(folder: Path, source: Film) -> Cut:
-    hashes = h264.shown(source.stream())
+    hashes = coded.shown(source.stream())
     y4m = ffmpeg("-f", "h264", "-i", "-", "-fps_mode", "passthrough", "-f", "yuv4mpegpipe", "-", feed=source.stream())
     head, body = y4m.split(b"\n", 1)
     size = len(body) // len(hashes)
@@ -119,8 +120,8 @@ def options(case: Case, config: AvcConfig) -> list[str]:
 def test_head_middle_and_tail_are_one_stream(name: str, tmp_path: Path) -> None:
     case, gop = CASES[name], CASES[name].gop
     params = f"keyint={gop}:min-keyint={gop}:scenecut=0:open-gop=0" + (f":{case.params}" if case.params else "")
-    pictures = h264.raw(case.size, 3 * gop)
-    source = h264.encode(tmp_path / "source.mp4", pictures, *case.source, "-x264-params", params)
+    pictures = coded.raw(case.size, 3 * gop)
+    source = coded.encode(tmp_path / "source.mp4", pictures, *case.source, "-x264-params", params)
     cut = open_cut(tmp_path, source)
     assert idrs(source) == [0, gop, 2 * gop]
     assert why_not(source.config) == ""
@@ -132,20 +133,20 @@ def test_head_middle_and_tail_are_one_stream(name: str, tmp_path: Path) -> None:
     middle = source.samples[gop : 2 * gop]
     config = combined(source.config, heads.pps + tails.pps)
     assert config.sps == source.config.sps and len(config.pps) == 3
-    stream = h264.byte_stream(config, [*heads.samples, *middle, *tails.samples])
-    expected = h264.shown(head.stream()) + cut.hashes[gop : 2 * gop] + h264.shown(tail.stream())
+    stream = coded.byte_stream(config, [*heads.samples, *middle, *tails.samples])
+    expected = coded.shown(head.stream()) + cut.hashes[gop : 2 * gop] + coded.shown(tail.stream())
     assert len(expected) == 3 * gop - 3
-    assert h264.shown(stream) == expected
-    if case.independent and h264.has_openh264():
+    assert coded.shown(stream) == expected
+    if case.independent and coded.has_openh264():
         width, height = map(int, case.size.split("x"))
-        assert h264.shown_by_openh264(stream, (width, height), tmp_path) == expected
+        assert coded.shown_by_openh264(stream, (width, height), tmp_path) == expected
 
 
 @pytest.fixture(scope="module")
 def cut(tmp_path_factory: pytest.TempPathFactory) -> Cut:
     folder = tmp_path_factory.mktemp("cut")
-    pictures = h264.raw("322x184", 3 * GOP)
-    source = h264.encode(folder / "source.mp4", pictures, "-bf", "2", "-x264-params", f"{CLOSED}:ref=3")
+    pictures = coded.raw("322x184", 3 * GOP)
+    source = coded.encode(folder / "source.mp4", pictures, "-bf", "2", "-x264-params", f"{CLOSED}:ref=3")
     return open_cut(folder, source)
 
 
@@ -156,7 +157,7 @@ def edge(cut: Cut) -> Film:
 
 def joined(cut: Cut, moved: Moved, first: int = GOP, last: int = 3 * GOP, source: AvcConfig | None = None) -> bytes:
     config = combined(source or cut.source.config, moved.pps)
-    return h264.byte_stream(config, [*moved.samples, *cut.source.samples[first:last]])
+    return coded.byte_stream(config, [*moved.samples, *cut.source.samples[first:last]])
 
 
 def test_an_edge_of_one_picture_before_an_idr_with_its_id(cut: Cut) -> None:
@@ -166,7 +167,7 @@ def test_an_edge_of_one_picture_before_an_idr_with_its_id(cut: Cut) -> None:
     number = free_idr_id([theirs, None])
     assert number != theirs
     moved = move(single.config, single.samples, config, pps_id=1, idr_pic_id=number)
-    assert h264.shown(joined(cut, moved)) == h264.shown(single.stream()) + cut.hashes[GOP:]
+    assert coded.shown(joined(cut, moved)) == coded.shown(single.stream()) + cut.hashes[GOP:]
 
 
 def test_a_tail_after_the_last_clean_cut(cut: Cut) -> None:
@@ -175,8 +176,8 @@ def test_a_tail_after_the_last_clean_cut(cut: Cut) -> None:
     assert GOP + 2 < kept < 2 * GOP - 1
     tail = cut.edge("rest", kept, kept + 3, edge_for(config).argv())
     moved = move(tail.config, tail.samples, config, pps_id=200, idr_pic_id=9)
-    stream = h264.byte_stream(combined(config, moved.pps), [*cut.source.samples[GOP:kept], *moved.samples])
-    assert h264.shown(stream) == cut.hashes[GOP:kept] + h264.shown(tail.stream())
+    stream = coded.byte_stream(combined(config, moved.pps), [*cut.source.samples[GOP:kept], *moved.samples])
+    assert coded.shown(stream) == cut.hashes[GOP:kept] + coded.shown(tail.stream())
 
 
 def _clean_cut(cut: Cut) -> int:
@@ -189,12 +190,12 @@ def _clean_cut(cut: Cut) -> int:
 
 
 def test_long_edges_wrap_their_numbers(cut: Cut) -> None:
-    pictures = h264.raw("322x184", 60)
+    pictures = coded.raw("322x184", 60)
     for bframes in (0, 2):
         argv = edge_for(cut.source.config).argv(bframes=bframes)
-        long = h264.encode(cut.folder / "long.mp4", pictures, *argv)
+        long = coded.encode(cut.folder / "long.mp4", pictures, *argv)
         moved = move(long.config, long.samples, cut.source.config, pps_id=1, idr_pic_id=5)
-        assert h264.shown(joined(cut, moved)) == h264.shown(long.stream()) + cut.hashes[GOP:]
+        assert coded.shown(joined(cut, moved)) == coded.shown(long.stream()) + cut.hashes[GOP:]
 
 
 def test_only_slices_are_left_and_lengths_are_the_sources(cut: Cut, edge: Film) -> None:
@@ -223,6 +224,26 @@ def test_moved_headers_say_what_they_should(cut: Cut, edge: Film) -> None:
     assert [fact.idr_pic_id for fact in facts] == [5] + [None] * (len(facts) - 1)
 
 
+@given(data=st.data())
+def test_moved_modifications_name_the_same_pictures(data: st.DataObject) -> None:
+    old, new = (1 << data.draw(st.integers(4, 8)) for _ in range(2))
+    frame = data.draw(st.integers(1, 1000))
+    wanted = data.draw(st.lists(st.integers(max(0, frame - 16), frame - 1), min_size=1, max_size=8))
+    changes, at = [], frame
+    for there in wanted:
+        down = (at - there) % old or old
+        up = (there - at) % old or old
+        idc = data.draw(st.integers(0, 1))
+        changes.append(Modification(idc, (up if idc else down) - 1))
+        at = there
+    named, at = [], frame
+    for change in move_modifications(tuple(changes), frame, old, new):
+        assert 0 <= change.value < new
+        at = (at + (change.value + 1) * (1 if change.idc else -1)) % new
+        named.append(at)
+    assert named == [there % new for there in wanted]
+
+
 # ---------------------------------------------------------------- sources that x264 does not make
 
 
@@ -238,7 +259,7 @@ def rewritten(nal: bytes, start: int, end: int, *bits: tuple[int, int]) -> bytes
 
 
 def place(film: Film, name: str, title: str = "Sequence Parameter Set") -> int:
-    return h264.trace(film.path, lambda found: found == title)[0].places[name]
+    return coded.trace(film.path, lambda found: found == title)[0].places[name]
 
 
 def with_sps(film: Film, *change: int | tuple[int, int], name: str, length: int = 1) -> Film:
@@ -250,47 +271,47 @@ def with_sps(film: Film, *change: int | tuple[int, int], name: str, length: int 
 
 @pytest.mark.parametrize("transform", [0, 1])
 def test_a_scaling_matrix_in_the_sps(tmp_path: Path, transform: int) -> None:
-    plain = h264.encode(tmp_path / "source.mp4", h264.raw("322x184", 3 * GOP), "-bf", "0", "-x264-params", CLOSED)
+    plain = coded.encode(tmp_path / "source.mp4", coded.raw("322x184", 3 * GOP), "-bf", "0", "-x264-params", CLOSED)
     # the standard's own matrices: eight lists that are not there. The pictures look odd then, but the same everywhere
     source = with_sps(plain, (9, 0b100000000), name="seq_scaling_matrix_present_flag")
     assert read_sps(source.config.sps[0]).scaling_matrix and why_not(source.config) == ""
     odd = open_cut(tmp_path, source)
-    assert odd.hashes != h264.shown(plain.stream())
+    assert odd.hashes != coded.shown(plain.stream())
     argv = edge_for(source.config).argv()
     argv[-1] += f":8x8dct={transform}"
     edge = odd.edge("flat", 2, GOP, argv)
     moved = move(edge.config, edge.samples, source.config, pps_id=1, idr_pic_id=5)
     stream = joined(odd, moved)
-    expected = h264.shown(edge.stream()) + odd.hashes[GOP:]
-    assert h264.shown(stream) == expected
-    if h264.has_openh264():
-        assert h264.shown_by_openh264(stream, (322, 184), tmp_path) == expected
+    expected = coded.shown(edge.stream()) + odd.hashes[GOP:]
+    assert coded.shown(stream) == expected
+    if coded.has_openh264():
+        assert coded.shown_by_openh264(stream, (322, 184), tmp_path) == expected
 
 
 def test_gaps_in_frame_numbers_do_not_matter(cut: Cut, edge: Film) -> None:
     source = with_sps(cut.source, 1, name="gaps_in_frame_num_allowed_flag")
     assert read_sps(source.config.sps[0]).gaps_allowed
     moved = move(edge.config, edge.samples, source.config, pps_id=1, idr_pic_id=5)
-    assert h264.shown(joined(cut, moved, source=source.config)) == h264.shown(edge.stream()) + cut.hashes[GOP:]
+    assert coded.shown(joined(cut, moved, source=source.config)) == coded.shown(edge.stream()) + cut.hashes[GOP:]
 
 
-@pytest.mark.skipif(not h264.has_openh264(), reason="needs GStreamer with openh264")
+@pytest.mark.skipif(not coded.has_openh264(), reason="needs GStreamer with openh264")
 def test_a_source_of_openh264(tmp_path: Path) -> None:
     chain = "videotestsrc num-buffers=36 pattern=ball ! video/x-raw,width=322,height=184,format=I420 ! openh264enc "
     chain += f"gop-size={GOP} slice-mode=n-slices num-slices=2 scene-change-detection=false ! h264parse ! "
     chain += f"filesink location={tmp_path / 'source.h264'}"
     run("gst-launch-1.0", "-q", *chain.split())
     ffmpeg("-i", str(tmp_path / "source.h264"), "-c", "copy", str(tmp_path / "source.mp4"))
-    source = h264.load(tmp_path / "source.mp4")
+    source = coded.load(tmp_path / "source.mp4")
     assert why_not(source.config) == ""
     cut, start = open_cut(tmp_path, source), idrs(source)[1]
     edge = cut.edge("edge", 2, start, edge_for(source.config).argv())
     pps_id = free_pps_ids(source.config)[0]
     moved = move(edge.config, edge.samples, source.config, pps_id=pps_id, idr_pic_id=5)
-    expected = h264.shown(edge.stream()) + cut.hashes[start:]
+    expected = coded.shown(edge.stream()) + cut.hashes[start:]
     stream = joined(cut, moved, start)
-    assert h264.shown(stream) == expected
-    assert h264.shown_by_openh264(stream, (322, 184), tmp_path) == expected
+    assert coded.shown(stream) == expected
+    assert coded.shown_by_openh264(stream, (322, 184), tmp_path) == expected
 
 
 # ---------------------------------------------------------------- what is refused
@@ -308,7 +329,7 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_sources_that_get_no_edge(name: str, tmp_path: Path) -> None:
     argv, reason = REFUSED[name]
-    source = h264.encode(tmp_path / "source.mp4", h264.raw("64x64", 4), *argv)
+    source = coded.encode(tmp_path / "source.mp4", coded.raw("64x64", 4), *argv)
     assert why_not(source.config) == reason
     with pytest.raises(Misfit, match=reason):
         edge_for(source.config)
@@ -384,9 +405,9 @@ def test_edges_that_do_not_fit(name: str, cut: Cut) -> None:
 def test_edges_of_another_profile_do_not_fit(
     source: Sequence[str], edge: Sequence[str], reason: str, tmp_path: Path
 ) -> None:
-    pictures = h264.raw("322x184", 12)
-    film = h264.encode(tmp_path / "source.mp4", pictures, "-refs", "3", *source)
-    other = h264.encode(tmp_path / "edge.mp4", pictures, "-refs", "2", *edge)
+    pictures = coded.raw("322x184", 12)
+    film = coded.encode(tmp_path / "source.mp4", pictures, "-refs", "3", *source)
+    other = coded.encode(tmp_path / "edge.mp4", pictures, "-refs", "2", *edge)
     with pytest.raises(Misfit, match=reason):
         move(other.config, other.samples, film.config, pps_id=1, idr_pic_id=1)
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests import h264
-from tests.h264 import Film, Unit
+from tests import coded
+from tests.coded import Film, Unit
 from videod.codec.avc import slice_facts
 from videod.codec.bits import BadBitstream, BitReader, BitWriter, escape, unescape
 from videod.codec.nal import Avc, avc_type, join, join_stream, split, split_stream
@@ -37,8 +37,8 @@ SOURCES: dict[str, tuple[str, ...]] = {
 @pytest.fixture(scope="module")
 def films(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Film]:
     folder = tmp_path_factory.mktemp("syntax")
-    pictures = h264.raw("322x184", 32)
-    return {name: h264.encode(folder / f"{name}.mp4", pictures, *argv) for name, argv in SOURCES.items()}
+    pictures = coded.raw("322x184", 32)
+    return {name: coded.encode(folder / f"{name}.mp4", pictures, *argv) for name, argv in SOURCES.items()}
 
 
 @pytest.fixture(params=list(SOURCES))
@@ -47,7 +47,7 @@ def film(request: pytest.FixtureRequest, films: dict[str, Film]) -> Film:
 
 
 def test_sps_is_read_as_ffmpeg_does(film: Film) -> None:
-    unit = h264.trace(film.path, lambda title: title == "Sequence Parameter Set")[0]
+    unit = coded.trace(film.path, lambda title: title == "Sequence Parameter Set")[0]
     sps = read_sps(film.config.sps[0])
     assert {name: value for name, value in _sps_fields(sps).items() if value != unit.fields.get(name, value)} == {}
     # whatever ffmpeg found is compared, but for what holds no value of its own
@@ -122,7 +122,7 @@ def _sps_fields(sps: Sps) -> dict[str, int]:
 
 
 def test_pps_is_read_as_ffmpeg_does(film: Film) -> None:
-    unit = h264.trace(film.path, lambda title: title == "Picture Parameter Set")[0]
+    unit = coded.trace(film.path, lambda title: title == "Picture Parameter Set")[0]
     pps = read_pps(film.config.pps[0], read_sps(film.config.sps[0]))
     fields = _pps_fields(pps)
     passed = ("forbidden_zero_bit", "nal_", "rbsp_", "pic_scaling_list_present_flag")
@@ -157,7 +157,7 @@ def _pps_fields(pps: Pps) -> dict[str, int]:
 
 
 def test_slice_headers_are_read_as_ffmpeg_does(film: Film) -> None:
-    units = h264.trace(film.path, lambda title: title == "Slice Header")
+    units = coded.trace(film.path, lambda title: title == "Slice Header")
     sets = ParameterSets.read(film.config)
     nals = [nal for sample in film.samples for nal in split(sample, film.config.length_size)]
     slices = [nal for nal in nals if avc_type(nal) in {Avc.SLICE, Avc.IDR}]
@@ -200,7 +200,7 @@ def _same_header(unit: Unit, nal: bytes, header: Header) -> None:
 
 
 def test_the_sources_have_what_they_are_for(films: dict[str, Film]) -> None:
-    units = {name: h264.trace(film.path, lambda title: title == "Slice Header") for name, film in films.items()}
+    units = {name: coded.trace(film.path, lambda title: title == "Slice Header") for name, film in films.items()}
     seen = {name for unit in units["high"] for name in unit.fields}
     assert {"luma_weight_l0_flag", "memory_management_control_operation"} <= seen
     assert any("abs_diff_pic_num_minus1" in unit.fields for unit in units["duplicates"])
@@ -251,7 +251,7 @@ def test_sets_in_a_sample_are_told_and_used(films: dict[str, Film]) -> None:
 
 
 def test_records_come_back_byte_for_byte(film: Film) -> None:
-    body = h264.record(film.path, b"avcC")
+    body = coded.record(film.path, b"avcC")
     assert AvcConfig.read(body).write() == body
     assert AvcConfig.read(body).profile == film.config.sps[0][1]
 

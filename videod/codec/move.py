@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from videod.codec.bits import BadBitstream, BitReader, BitWriter, escape, unescape
 from videod.codec.nal import Avc, avc_type, join, split
-from videod.codec.numbering import Number, Numbering
+from videod.codec.numbering import Number, Numbering, move_modifications
 from videod.codec.onto import Edge, Misfit, edge_for
 from videod.codec.pps import MOST_PPS_ID, Pps, move_pps
 from videod.codec.records import AvcConfig
@@ -84,7 +84,8 @@ class _Mover:
     def __init__(
         self, sets: ParameterSets, sps: Sps, target: Sps, pps: Pps, pps_id: int, idr_pic_id: int, bidirectional: bool
     ) -> None:
-        self._sets, self._sps, self._target, self._pps = sets, sps, target, pps
+        self._sets, self._target, self._pps = sets, target, pps
+        self._wraps = 1 << sps.log2_max_frame_num, 1 << target.log2_max_frame_num
         self._pps_id, self._idr_pic_id = pps_id, idr_pic_id
         self._bidirectional = bidirectional and sps.direct_8x8_inference == target.direct_8x8_inference
         self._numbering = Numbering(sps, target)
@@ -119,7 +120,7 @@ class _Mover:
         self._write_start(out, header, number)
         out.copy(bits, header.start.rest, header.modifications_at)
         for changes in header.modifications:
-            self._write_modifications(out, changes)
+            _write_modifications(out, changes and move_modifications(changes, number.frame, *self._wraps))
         out.copy(bits, header.modifications_end, header.end)
         if self._pps.cabac:
             out.align(1)
@@ -148,18 +149,11 @@ class _Mover:
             if self._pps.bottom_field_pic_order_in_frame_present:
                 out.se(start.delta_poc_bottom)
 
-    def _write_modifications(self, out: BitWriter, changes: tuple[Modification, ...] | None) -> None:
-        out.u(1, changes is not None)
-        if changes is None:
-            return
-        old, new = 1 << self._sps.log2_max_frame_num, 1 << self._target.log2_max_frame_num
+
+def _write_modifications(out: BitWriter, changes: tuple[Modification, ...] | None) -> None:
+    out.u(1, changes is not None)
+    if changes is not None:
         for change in changes:
-            if change.idc > 1:
-                raise Misfit("long-term references in an edge")
-            # differences count modulo MaxFrameNum: x264 repeats a picture by one of all MaxFrameNum
-            away = change.value + 1
-            if away > old:
-                raise BadBitstream(f"abs_diff_pic_num_minus1: {change.value}")
             out.ue(change.idc)
-            out.ue((away + new - old if away > old // 2 else away) - 1)
+            out.ue(change.value)
         out.ue(3)

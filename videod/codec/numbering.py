@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from videod.codec.bits import BadBitstream
 from videod.codec.nal import Avc, avc_type
 from videod.codec.onto import Misfit
-from videod.codec.slices import Header
+from videod.codec.slices import Header, Modification
 from videod.codec.sps import Sps
 
 
 class Number(NamedTuple):
-    """What a slice header says under the source's SPS; `poc_lsb` is 0 where that has none."""
+    """What a slice header says under the source's SPS, `poc_lsb` is 0 where that has none; `frame`: not wrapped."""
 
     frame_num: int
     poc_lsb: int
+    frame: int
 
 
 class Numbering:
@@ -42,7 +44,7 @@ class Numbering:
         if reference:
             self._frame, self._order = frame, order
         lsb = order % (1 << target.log2_max_lsb) if target.type == 0 else 0
-        return Number(frame % (1 << self._target.log2_max_frame_num), lsb)
+        return Number(frame % (1 << self._target.log2_max_frame_num), lsb, frame)
 
     def _read(self, nal: bytes, header: Header, reference: bool) -> tuple[int, int]:
         """frame_num and order count of this picture, not wrapped."""
@@ -61,3 +63,25 @@ class Numbering:
         # the count with these low bits that is nearest to the last reference picture's, the later of two
         ahead = (start.poc_lsb - self._order) % wrap
         return frame, self._order + (ahead if ahead <= wrap // 2 else ahead - wrap)
+
+
+def move_modifications(changes: tuple[Modification, ...], frame: int, old: int, new: int) -> tuple[Modification, ...]:
+    """ref_pic_list_modification of a frame, for another MaxFrameNum; `frame`: its number, not wrapped.
+
+    Each names a picture by the way from the one before it, modulo MaxFrameNum. x264 names one twice (with other
+    weights) by going all the way round.
+    """
+    found, at = [], frame
+    for change in changes:
+        if change.idc > 1:
+            raise Misfit("long-term references in an edge")
+        if change.value >= old:
+            raise BadBitstream(f"abs_diff_pic_num_minus1: {change.value}")
+        there = at + (change.value + 1) * (1 if change.idc else -1)
+        # the picture with this number modulo `old` that was decoded last
+        there = frame - 1 - (frame - 1 - there) % old
+        if not max(0, frame - new) <= there:
+            raise Misfit("an edge refers to pictures that its source's frame numbers do not reach")
+        found.append(Modification(int(there > at), (abs(there - at) or new) - 1))
+        at = there
+    return tuple(found)

@@ -11,6 +11,7 @@ from videod.codec.nal import LENGTH_SIZES
 _MOST_AVC_SPS, _MOST_AVC_PPS = 31, 255
 _MOST_ARRAYS, _MOST_NALS = 255, 65535
 _HEVC_HEAD = 22
+_HEVC_SETS = (32, 33, 34)
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,8 @@ class HevcConfig:
 
     @property
     def sets(self) -> tuple[bytes, ...]:
-        """The NAL units of all arrays."""
-        return tuple(nal for array in self.arrays for nal in array.nals)
+        """VPS, SPS and PPS; x265 has an array of SEI besides."""
+        return tuple(nal for array in self.arrays if array.nal_type in _HEVC_SETS for nal in array.nals)
 
     def incomplete(self) -> HevcConfig:
         """The same, saying that sets may stand in the samples, too: what `hev1` is, and `hvc1` tolerates."""

@@ -1,4 +1,4 @@
-"""H.264 for tests: films as configuration and samples, what ffmpeg reads in their headers, what decoders show."""
+"""Coded video for tests: films as configuration and samples, what ffmpeg reads in their headers, what decoders show."""
 
 from __future__ import annotations
 
@@ -68,40 +68,58 @@ def encode(out: Path, pictures: bytes, *argv: str) -> Film:
     return load(out)
 
 
-def spoken(stream: bytes) -> tuple[list[str], str]:
+def spoken(stream: bytes, codec: str = "h264") -> tuple[list[str], str]:
     """What libavcodec decodes a byte stream to: a hash for each picture, in the order shown; and its complaints."""
-    argv = ["ffmpeg", "-nostdin", "-v", "warning", "-err_detect", "explode", "-f", "h264", "-i", "-"]
+    argv = ["ffmpeg", "-nostdin", "-v", "warning", "-err_detect", "explode", "-f", codec, "-i", "-"]
     argv += ["-fps_mode", "passthrough", "-f", "framemd5", "-"]
     done = subprocess.run(argv, input=stream, capture_output=True, timeout=120)
-    told = [line for line in done.stderr.decode(errors="replace").splitlines() if "unable to decode PTS" not in line]
-    return _hashes(done.stdout.decode()), "\n".join(told)
+    return _hashes(done.stdout.decode()), done.stderr.decode(errors="replace")
 
 
 def _hashes(text: str) -> list[str]:
     return [line.rsplit(",", 1)[1].strip() for line in text.splitlines() if line and not line.startswith("#")]
 
 
-def shown(stream: bytes) -> list[str]:
+def shown(stream: bytes, codec: str = "h264") -> list[str]:
     """The same, of a stream without fault."""
-    hashes, told = spoken(stream)
-    assert told == ""
+    hashes, told = spoken(stream, codec)
+    assert told == "", told
     return hashes
 
 
 @functools.cache
-def has_openh264() -> bool:
-    """Whether GStreamer with openh264, a decoder that is not libavcodec, is installed."""
+def has_element(name: str) -> bool:
+    """Whether GStreamer with this element is installed."""
     if not shutil.which("gst-inspect-1.0"):
         return False
-    return subprocess.run(["gst-inspect-1.0", "openh264dec"], capture_output=True, timeout=60).returncode == 0
+    return subprocess.run(["gst-inspect-1.0", name], capture_output=True, timeout=60).returncode == 0
+
+
+def has_openh264() -> bool:
+    """Whether there is openh264: a decoder of H.264 that is not libavcodec."""
+    return has_element("openh264dec")
+
+
+def has_libde265() -> bool:
+    """Whether there is libde265: a decoder of HEVC that is not libavcodec."""
+    return has_element("libde265dec")
 
 
 def shown_by_openh264(stream: bytes, size: tuple[int, int], folder: Path) -> list[str]:
     """As `shown`, by openh264."""
-    coded, plain = folder / "openh264.h264", folder / "openh264.i420"
-    coded.write_bytes(stream)
-    argv = ["gst-launch-1.0", "-q", "filesrc", f"location={coded}", "!", "h264parse", "!", "openh264dec", "!"]
-    run(*argv, "videoconvert", "!", "video/x-raw,format=I420", "!", "filesink", f"location={plain}")
+    return _shown_by(("h264parse", "!", "openh264dec"), stream, size, folder)
+
+
+def shown_by_libde265(stream: bytes, size: tuple[int, int], folder: Path) -> list[str]:
+    """As `shown`, by libde265."""
+    return _shown_by(("h265parse", "!", "libde265dec"), stream, size, folder)
+
+
+def _shown_by(decoder: Sequence[str], stream: bytes, size: tuple[int, int], folder: Path) -> list[str]:
+    there, plain = folder / "decoder.in", folder / "decoder.out"
+    there.write_bytes(stream)
+    argv = ["gst-launch-1.0", "-q", "filesrc", f"location={there}", "!", *decoder, "!", "videoconvert", "!"]
+    run(*argv, "video/x-raw,format=I420", "!", "filesink", f"location={plain}")
     data = plain.read_bytes()
     # GStreamer begins the rows of each plane at multiples of four bytes
     width, height = size
