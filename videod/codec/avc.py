@@ -15,6 +15,8 @@ _LAYERS = frozenset({Avc.PREFIX, Avc.EXTENSION, Avc.DEPTH_EXTENSION})
 _RECOVERY_POINT = 6
 # SEI messages are short; pictures may hide in one, and nothing here needs them
 _LONGEST_SEI = 1 << 16
+# of one sample: all ids that there are, and some over
+_MOST_SETS = 512
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ def slice_facts(sample: bytes, length_size: int, sets: ParameterSets) -> SliceFa
     """
     nals = split(sample, length_size)
     inside = tuple(nal for nal in nals if avc_type(nal) in _SETS)
+    if len(inside) > _MOST_SETS:
+        raise BadBitstream(f"{len(inside)} parameter sets in a sample")
     slices = [nal for nal in nals if avc_type(nal) in _SLICES]
     if not slices:
         raise BadBitstream("a sample without a slice")
