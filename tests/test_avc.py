@@ -144,6 +144,25 @@ def _clean_cut(cut: Cut) -> int:
     return GOP + max(n for n, (kind, _) in enumerate(orders) if kind == "P" and n < GOP - 1)
 
 
+@pytest.mark.parametrize("samples", ["yuv420p", "yuvj420p"])
+def test_edges_look_as_their_source(samples: str, tmp_path: Path) -> None:
+    pictures = coded.raw("322x184", 2 * GOP)
+    source = coded.encode(tmp_path / "source.mp4", pictures, "-pix_fmt", samples, "-crf", "10", "-x264-params", CLOSED)
+    plain = tmp_path / "edge.mp4"
+    allowed = edge_for(source.config)
+    assert allowed.full_range == (samples == "yuvj420p")
+    argv = ["-i", str(source.path), "-frames:v", "6", "-c:v", "libx264", "-crf", "10", *allowed.argv()]
+    ffmpeg(*argv, "-fps_mode", "passthrough", str(plain))
+    edge = coded.load(plain)
+    moved = move(edge.config, edge.samples, source.config, pps_id=1, idr_pic_id=5)
+    stream = coded.byte_stream(combined(source.config, moved.pps), moved.samples)
+    size = 322 * 184 * 3 // 2
+    raw = ("-f", "h264", "-i", "-", "-frames:v", "6", "-fps_mode", "passthrough", "-f", "rawvideo", "-")
+    seen, wanted = ffmpeg(*raw, feed=stream), ffmpeg(*raw, feed=source.stream())
+    assert len(seen) == len(wanted) == 6 * size
+    assert sum(abs(a - b) for a, b in zip(seen, wanted, strict=True)) / len(seen) < 2
+
+
 def test_long_edges_wrap_their_numbers(cut: Cut) -> None:
     pictures = coded.raw("322x184", 60)
     for bframes in (0, 2):

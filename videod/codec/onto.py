@@ -35,7 +35,7 @@ class Edge:
 
     `profile`: baseline, main or high; `level`: as x264 takes it, empty if it knows none such; `refs`: the most
     reference frames; `bframes`: the most B-frames in a row; `fake_interlaced`: frames under an SPS that allows
-    fields; `width`, `height`: of the pictures, in luma samples.
+    fields; `full_range`: samples from 0 to 255; `width`, `height`: of the pictures, in luma samples.
     """
 
     profile: str
@@ -43,6 +43,7 @@ class Edge:
     refs: int
     bframes: int
     fake_interlaced: bool
+    full_range: bool
     width: int
     height: int
 
@@ -69,7 +70,9 @@ class Edge:
     def argv(self, refs: int = 3, bframes: int = 0) -> list[str]:
         """The same as arguments for ffmpeg, with the profile."""
         params = ":".join(f"{name}={value}" for name, value in self.params(refs, bframes).items())
-        return ["-profile:v", self.profile, "-pix_fmt", "yuv420p", "-x264-params", params]
+        # the source's SPS says how samples are meant: under yuv420p ffmpeg would squeeze those of full range
+        samples = "yuvj420p" if self.full_range else "yuv420p"
+        return ["-profile:v", self.profile, "-pix_fmt", samples, "-x264-params", params]
 
 
 def why_not(source: AvcConfig) -> str:
@@ -120,6 +123,7 @@ def edge_for(source: AvcConfig) -> Edge:
         refs=sps.max_num_ref_frames,
         bframes=_bframes(sps),
         fake_interlaced=not sps.frame_mbs_only,
+        full_range=bool(sps.vui and sps.vui.full_range),
         width=sps.width,
         height=sps.height,
     )
