@@ -10,25 +10,23 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from videod.config import Settings
-from videod.errors import Denied, Failure, FetchFailed, NotFound, TooBig
+from videod.errors import Failure, FetchFailed, TooBig
 from videod.process import Tools
 from videod.transfer import wget
+from videod.transfer.answers import Hops, gone_wrong, validator
 from videod.transfer.chunked import fetch_chunked
 from videod.transfer.door import Door
 from videod.transfer.guard import Guard
 from videod.transfer.http import REDIRECTS
 from videod.transfer.landing import disk_full
 from videod.transfer.sources import authorized, source_of
-from videod.transfer.urls import Url, redirected
+from videod.transfer.urls import Url
 
-MAX_HOPS = 10
 MAX_TRIES = 6
 MAX_ANEW = 2
-_STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]*"')
 _NO_SPACE = re.compile(r"No space left on device|Disk quota exceeded")
 
 
@@ -66,19 +64,13 @@ class Web:
 
     def run(self, url: Url) -> Url:
         """Fetch, and return the address that the body came from. `received` adds up bodies, tries included."""
-        seen: set[str] = set()
-        secure = False
+        hops = Hops(url)
         with Door(self.settings.proxy, idle=self.tools.stall_timeout or 3600.0) as door:
             while True:
-                if url.text in seen or len(seen) > MAX_HOPS:
-                    what = "redirects in a circle" if url.text in seen else f"more than {MAX_HOPS} redirects"
-                    raise FetchFailed(f"{what}: {url.shown}: ask who runs the server")
-                seen.add(url.text)
-                secure = secure or url.scheme == "https"
-                answer = self._body(url, door, trusted=url.scheme == "https" or not secure)
+                answer = self._body(hops.url, door, trusted=hops.enter())
                 if answer.status not in REDIRECTS:
-                    return url
-                url = _next(url, answer)
+                    return hops.url
+                hops.follow(answer.headers.get("location", ""), wget.LONGEST_HEADER - len("Location: ") - 1)
 
     def _body(self, url: Url, door: Door, trusted: bool) -> wget.Answer:
         """The whole body, or the answer that redirects."""
@@ -213,35 +205,13 @@ def _check_part(answer: wget.Answer, part: _Part, before: int) -> None:
 
 
 def _validator(headers: dict[str, str]) -> str:
-    """What If-Range may hold: a strong ETag, or a date old enough to be strong; empty: do not go on."""
+    """What If-Range may hold; empty: do not go on."""
     if headers.get("accept-ranges", "").lower() == "none" or "content-length" not in headers:
         return ""
-    etag = headers.get("etag", "")
-    if _STRONG_ETAG.fullmatch(etag):
-        return etag
-    changed, now = headers.get("last-modified", ""), headers.get("date", "")
-    try:
-        age = parsedate_to_datetime(now) - parsedate_to_datetime(changed)
-    except (TypeError, ValueError):
-        return ""
-    return changed if age.total_seconds() >= 1 else ""
-
-
-def _next(url: Url, answer: wget.Answer) -> Url:
-    location = answer.headers.get("location", "")
-    if not location or len(location) + len("Location: ") >= wget.LONGEST_HEADER:
-        raise FetchFailed(f"a redirect without an address, or with one too long: {url.shown}: ask who runs the server")
-    return redirected(url, location)
+    return validator(headers)
 
 
 def _gone_wrong(answer: wget.Answer, url: Url, go_on: bool) -> Failure:
-    """The failure that a status means. 4xx that the contract does not list are the server's refusal."""
-    status = answer.status
-    text = f"the server answered {status} {answer.reason}".rstrip() + f": {url.shown}"
-    if go_on:  # it was there a moment ago: a signed address that ran out, say
-        return FetchFailed(f"{text}: in the middle of the transfer")
-    if status in (404, 410):
-        return NotFound(text)
-    if 400 <= status < 500 and status not in (407, 408, 425, 429):
-        return Denied(text)
-    return FetchFailed(text)
+    failure = gone_wrong(answer.status, answer.reason, url)
+    # it was there a moment ago: a signed address that ran out, say
+    return FetchFailed(f"{failure.message}: in the middle of the transfer") if go_on else failure
