@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 
 from videod.errors import Denied, Failure, FetchFailed, NotFound
+from videod.transfer.parts import Refused
 from videod.transfer.urls import Url, redirected
 
 MAX_HOPS = 10
+_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", re.IGNORECASE)
+_TEXT = re.compile(r"text/html|(text|application)/([a-z.-]+\+)?xml|multipart/", re.IGNORECASE)
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]*"')
 
 
@@ -63,3 +66,31 @@ def validator(headers: Mapping[str, str]) -> str:
     except (TypeError, ValueError, OverflowError):
         return ""
     return changed if age.total_seconds() >= 1 else ""
+
+
+@dataclass(frozen=True)
+class Range:
+    """A Content-Range, whose `stop` is behind the last byte."""
+
+    start: int
+    stop: int
+    size: int
+
+
+def range_of(headers: Mapping[str, str]) -> Range:
+    """What a 206 says that it brings; Refused where it says nothing that could be relied on."""
+    if _TEXT.match(headers.get("Content-Type", "")):
+        raise Refused(f"it is {headers['Content-Type'].partition(';')[0][:80]}")
+    if headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise Refused("the body is compressed though identity was asked for")
+    if headers.get("Transfer-Encoding", "identity").lower() not in ("identity", "chunked"):
+        raise Refused("the body is coded for its transfer")
+    found = _RANGE.fullmatch(headers.get("Content-Range", "").strip())
+    if not found or found[3] == "*":
+        raise Refused("the server does not say which range it sends" if not found else "the size is not known")
+    made = Range(int(found[1]), int(found[2]) + 1, int(found[3]))
+    if not made.start < made.stop <= made.size:
+        raise Refused("the server sends a range that cannot be")
+    if headers.get("Content-Length", str(made.stop - made.start)) != str(made.stop - made.start):
+        raise Refused("the server promises another length than that of the range")
+    return made

@@ -6,17 +6,16 @@ from videod.config import Settings
 from videod.errors import FetchFailed, Stalled
 from videod.process import Tools
 from videod.transfer.guard import Guard
-from videod.transfer.http import AGENT, Broken, Http, Silent, pieces
+from videod.transfer.http import Broken, Http, Silent, pieces
 from videod.transfer.landing import land
+from videod.transfer.sources import headers_of
 from videod.transfer.wget import Request
 
 
 def fetch_chunked(request: Request, settings: Settings, tools: Tools, guard: Guard) -> int:
     """The body of `request` into its file; its bytes. Raises as `fetch` does."""
     source, url = request.source, request.url.without_user()
-    lines = [line.partition(":") for line in request.headers]
-    headers = {name.strip(): value.strip() for name, _, value in lines}
-    headers["User-Agent"] = source.user_agent or AGENT
+    headers = headers_of(request.headers, source)
     silence = tools.stall_timeout or 3600.0
     try:
         with (

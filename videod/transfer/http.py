@@ -7,7 +7,7 @@ name. Redirects are never followed here: the caller decides, and asks again.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from io import RawIOBase
 from typing import TYPE_CHECKING, Any, cast
@@ -18,6 +18,8 @@ from videod.transfer.urls import Url, basic
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, HTTPConnectionPool
+
+    from videod.transfer.polled import Patience
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 AGENT = f"videod/{__version__}"
@@ -37,7 +39,8 @@ class Http:
     that is sent, may take, `read` the longest silence, both in seconds.
 
     `proxy` is the address of an HTTP proxy, which then looks the names up. `ca_file` replaces the system's
-    certificates.
+    certificates. `keep` connections to one address are kept. `check` is asked five times a second while a request
+    waits; what it raises ends the request.
     """
 
     def __init__(
@@ -48,12 +51,17 @@ class Http:
         ca_file: str = "",
         connect: float = 20.0,
         read: float = 120.0,
+        keep: int = 1,
+        check: Callable[[], None] | None = None,
     ) -> None:
         self._guard = guard
         self._connect = connect
         self._proxy = proxy
         self._ca_file = ca_file or None
         self._read = read
+        self._keep = keep
+        self._patience = _patience(check, read) if check else None
+        self._dead: set[str] = set()
         self._pools: dict[tuple[str, str, int, str], HTTPConnectionPool] = {}
 
     def __enter__(self) -> Http:
@@ -106,30 +114,23 @@ class Http:
             self._guard.check_unresolved(url.host, url.port)
             yield self._through_proxy(url)
             return
-        for end in self._guard.resolve(url.host, url.port):
+        for end in sorted(self._guard.resolve(url.host, url.port), key=lambda end: end.address in self._dead):
             key = (url.scheme, url.host, url.port, end.address)
-            if key not in self._pools:
-                self._pools[key] = self._pool(url, end)
-            yield self._pools[key]
+            yield self._pools.get(key) or self._pools.setdefault(key, self._pool(url, end))
+            self._dead.add(end.address)  # the next one is asked for: this one cannot be connected to
 
     def _pool(self, url: Url, end: Endpoint) -> HTTPConnectionPool:
-        from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, Timeout
+        from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 
-        timeout = Timeout(connect=self._connect, read=self._read)
         if url.scheme == "http":
-            return HTTPConnectionPool(end.address, end.port, timeout=timeout, blocksize=BLOCK)
-        return HTTPSConnectionPool(
-            end.address,
-            end.port,
-            timeout=timeout,
-            blocksize=BLOCK,
-            ca_certs=self._ca_file,
-            server_hostname=url.host,
-            assert_hostname=url.host,
+            return self._watch(HTTPConnectionPool(end.address, end.port, **self._options()))
+        options = self._options() | self._trust()
+        return self._watch(
+            HTTPSConnectionPool(end.address, end.port, server_hostname=url.host, assert_hostname=url.host, **options)
         )
 
     def _through_proxy(self, url: Url) -> HTTPConnectionPool:
-        from urllib3 import ProxyManager, Timeout
+        from urllib3 import ProxyManager
         from urllib3.util import parse_url
 
         key = (url.scheme, url.host, url.port, "")
@@ -137,14 +138,54 @@ class Http:
             proxy = parse_url(self._proxy)
             user, _, password = (proxy.auth or "").partition(":")
             login = {"Proxy-Authorization": basic(user, password)} if proxy.auth else {}
-            manager = ProxyManager(
-                self._proxy,
-                proxy_headers=login,
-                ca_certs=self._ca_file,
-                timeout=Timeout(connect=self._connect, read=self._read),
-            )
-            self._pools[key] = manager.connection_from_host(url.host, url.port, url.scheme)
+            manager = ProxyManager(self._proxy, proxy_headers=login, **self._options(), **self._trust())
+            made = self._watch(manager.connection_from_host(url.host, url.port, url.scheme))
+            self._pools.setdefault(key, made)
         return self._pools[key]
+
+    def _options(self) -> dict[str, Any]:
+        from urllib3 import Timeout
+
+        # a patient socket counts the silence itself
+        read = self._patience.tick if self._patience else self._read
+        return {"timeout": Timeout(connect=self._connect, read=read), "blocksize": BLOCK, "maxsize": self._keep}
+
+    def _trust(self) -> dict[str, Any]:
+        if not self._patience:
+            return {"ca_certs": self._ca_file}
+        from urllib3.util.ssl_ import create_urllib3_context
+
+        context = create_urllib3_context()
+        context.sslsocket_class = self._patience.tls
+        context.load_verify_locations(self._ca_file) if self._ca_file else context.load_default_certs()
+        return {"ssl_context": context}
+
+    def _watch(self, pool: HTTPConnectionPool) -> HTTPConnectionPool:
+        if self._patience:
+            pool.ConnectionCls = _watched(pool.ConnectionCls, self._patience)
+        return pool
+
+
+def _patience(check: Callable[[], None], silence: float) -> Patience:
+    from videod.transfer.polled import Patience  # and with it ssl
+
+    return Patience(check, silence)
+
+
+def _watched(kind: Any, patience: Patience) -> Any:
+    """A class of connections as `kind` whose sockets are patient."""
+    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+
+    class Patient(kind):  # type: ignore[misc]
+        def _new_conn(self) -> Any:
+            try:
+                return patience.dial(self._dns_host, self.port, self.timeout)
+            except TimeoutError as error:
+                raise ConnectTimeoutError(self, str(error)) from error
+            except OSError as error:
+                raise NewConnectionError(self, str(error)) from error
+
+    return Patient
 
 
 def _end(response: BaseHTTPResponse) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from videod.errors import DiskFull, TooBig
 from videod.process import Tools
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def land(
@@ -40,7 +40,7 @@ def land(
                 if ahead > 0:
                     tools.cancel.wait(ahead)
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in FULL:
             raise disk_full(path) from None
         raise
     return size

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from videod.config import Source
 from videod.config.hosts import Rule, parse
+from videod.transfer.http import AGENT
 from videod.transfer.urls import Url, basic
 
 PLAIN = Source(header=(), user="", password="", ca_file="", limit_rate=0, user_agent="")
@@ -37,6 +38,13 @@ def authorized(url: Url, source: Source, trusted: bool) -> tuple[str, ...]:
         return source.header
     others = [line for line in source.header if not line.lower().startswith("authorization:")]
     return (*others, f"Authorization: {login}")
+
+
+def headers_of(lines: Iterable[str], source: Source) -> dict[str, str]:
+    """Header lines, those of `authorized`, as the HTTP client takes them, with the User-Agent."""
+    parts = [line.partition(":") for line in lines]
+    made = {name.strip(): value.strip() for name, _, value in parts}
+    return {**made, "User-Agent": source.user_agent or AGENT}
 
 
 def _means(rule: Rule, host: str) -> bool:
