@@ -47,6 +47,8 @@ class Page:
     shift: int = 0  # a 206 that begins so many bytes off
     user: str = ""  # user:password that basic authentication asks for
     silent: bool = False  # the connection is closed without an answer
+    limit: int = 0  # the most that a 206 brings
+    extra: bytes = b""  # what comes behind the body
     read_body: bool = True  # False: a PUT is answered before its body is read
 
     @property
@@ -62,6 +64,7 @@ class Seen:
     path: str
     headers: Mapping[str, str]  # names in lower case
     body: bytes = b""
+    port: int = 0  # of the client: one a connection
 
     @property
     def range(self) -> str:
@@ -76,6 +79,8 @@ class Origin:
         self.pages: dict[str, list[Page]] = {}
         self.requests: list[Seen] = []
         self.stored: dict[str, bytes] = {}
+        self.sent = 0  # bytes of bodies
+        self.busy = self.busiest = 0  # bodies under way: now, and at most
         self.stopped = threading.Event()
         self.lock = threading.Lock()
         self.tls: ssl.SSLContext | None = None
@@ -188,7 +193,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(size)
         if len(body) < size:
             raise ConnectionAbortedError
-        page = origin.take(Seen(self.command, self.path, headers, body))
+        page = origin.take(Seen(self.command, self.path, headers, body, self.client_address[1]))
         if page and page.silent:
             self.close_connection = True
             raise ConnectionAbortedError
@@ -211,7 +216,7 @@ class _Handler(BaseHTTPRequestHandler):
         total = len(page.body)
         start, end = self._part(page)
         status = 206 if (start, end) != (0, total) or (start is not None and self._ranged) else page.status
-        body = page.body[start:end]
+        body = page.body[start:end] + page.extra
         headers = {
             "Last-Modified": page.last_modified,
             "ETag": page.tag,
@@ -230,7 +235,17 @@ class _Handler(BaseHTTPRequestHandler):
         merged = {**headers, **page.headers}
         self._head(status, {name: value for name, value in merged.items() if value})
         if self.command != "HEAD":
-            self._body(page, body)
+            self._count(1)
+            try:
+                self._body(page, body)
+            finally:
+                self._count(-1)
+
+    def _count(self, more: int) -> None:
+        origin = self.server.origin
+        with origin.lock:
+            origin.busy += more
+            origin.busiest = max(origin.busiest, origin.busy)
 
     def _part(self, page: Page) -> tuple[int, int]:
         total = len(page.body)
@@ -241,7 +256,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not found or not page.ranges or not same or page.status != 200 or int(found[1]) >= total:
             return 0, total
         self._ranged = True
-        return int(found[1]), min(int(found[2] or total - 1) + 1, total)
+        return int(found[1]), min(int(found[2] or total - 1) + 1, total, int(found[1]) + (page.limit or total))
 
     def _body(self, page: Page, body: bytes) -> None:
         stop = page.cut_after if page.cut_after is not None else page.stall_after
@@ -252,6 +267,8 @@ class _Handler(BaseHTTPRequestHandler):
             head = b"%x\r\n" % (len(piece) + (stop is not None and sent + len(piece) >= stop))
             self.wfile.write(head + piece + b"\r\n" if page.chunked else piece)
             sent += len(piece)
+            with self.server.origin.lock:
+                self.server.origin.sent += len(piece)
             if page.rate:
                 time.sleep(0.05)
         self.wfile.flush()

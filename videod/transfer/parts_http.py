@@ -79,6 +79,7 @@ class WebParts:
             with self._answer(Hops(self._first), {"Range": f"bytes=0-{PROBE - 1}"}) as (hops, response):
                 stop = self._begin(response, hops.url)
                 first = self._beginning(response, hops.url, stop)
+                self._last = hops
         except Silent:
             raise Stalled(f"the server sent nothing for {self._watch.silence:g} s: {self._first.shown}") from None
         except Broken as error:

@@ -15,10 +15,24 @@ JOIN = 64 << 10
 # below this a connection of its own brings nothing: its first round trips are slow
 LEAST_PIECE = 1 << 20
 MOST_PIECE = 16 << 20
+# a forged index may name millions of places, each worth a request, or a piece of a source larger than all disks
+MOST_SPANS = 4096
+MOST_PIECES = 8192
 
 
 def joined(spans: Iterable[Span], gap: int = JOIN) -> list[Span]:
-    """The same bytes in order, none twice; spans that lie at most `gap` bytes apart are one. Empty ones go."""
+    """The same bytes in order, none twice; spans that lie at most `gap` bytes apart are one. Empty ones go.
+
+    The gap is made wider where more than MOST_SPANS would be left.
+    """
+    made = _joined(spans, gap)
+    while len(made) > MOST_SPANS:
+        gap *= 2
+        made = _joined(made, gap)
+    return made
+
+
+def _joined(spans: Iterable[Span], gap: int) -> list[Span]:
     made: list[Span] = []
     for start, stop in sorted(span for span in spans if span[0] < span[1]):
         if made and start - made[-1][1] <= gap:
@@ -34,7 +48,10 @@ def behind(spans: Iterable[Span], begin: int) -> list[Span]:
 
 
 def pieces(spans: Sequence[Span], connections: int, most: int = MOST_PIECE) -> list[Span]:
-    """The spans in pieces of up to `most` bytes, so that each of the connections has something to do."""
-    share = -(-sum(stop - start for start, stop in spans) // connections)
-    size = min(max(share, LEAST_PIECE), most)
+    """The spans in pieces of up to `most` bytes, so that each of the connections has something to do.
+
+    They are longer where more than MOST_PIECES would be made of one span.
+    """
+    total = sum(stop - start for start, stop in spans)
+    size = max(min(-(-total // connections), most), LEAST_PIECE, total // MOST_PIECES)
     return [(at, min(at + size, stop)) for start, stop in spans for at in range(start, stop, size)]
