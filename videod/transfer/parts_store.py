@@ -4,6 +4,7 @@ be ended at once, which its blocking calls cannot."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any, TypeVar
@@ -43,7 +44,7 @@ class StoreParts:
         except Silent:
             raise Stalled(f"the storage sent nothing for {self._watch.silence:g} s: {self._where.text}") from None
         except Broken as error:
-            # an empty object has no range; and whatever it is, the whole fetch says it better
+            # an empty object has no range, and a store that is away says it to the whole fetch, too
             if self._meta is None:
                 raise Refused(f"the storage gives no range: {error}") from None
         size, tag, where = self._meta["size"], self._meta["e_tag"] or "", self._where
@@ -62,7 +63,7 @@ class StoreParts:
 
         left = stop - start
         try:
-            with asyncio.Runner() as runner:
+            with asyncio.Runner(loop_factory=_Loop) as runner:
                 result = runner.run(self._polled(lambda: self._ask(start, stop)))
                 left = self._judge(result, start, stop)
                 stream = result.stream(min_chunk_size=LEAST)
@@ -109,8 +110,17 @@ class StoreParts:
                     raise Silent("it sent nothing for too long")
         finally:
             task.cancel()
+        result = task.result()
         self._watch.check()
-        return task.result()
+        return result
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """What obstore still answers when nobody waits any more is dropped; it would print a traceback."""
+
+    def call_soon_threadsafe(self, callback: Any, *args: Any, context: Any = None) -> Any:  # type: ignore[override]
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            return super().call_soon_threadsafe(callback, *args, context=context)
 
 
 async def _next(stream: Any) -> bytes:
