@@ -399,7 +399,7 @@ def test_a_signed_address_that_runs_out(origin: Origin, remote: Open, out: Path,
 
 
 def test_what_a_source_gets_no_other_host_sees(origin: Origin, remote: Open, out: Path, tmp_path: Path) -> None:
-    mine = {"header": "X-Key: s3cret\nrange: bytes=0-1", "user": "me", "password": "s3cret", "user_agent": "mine/1"}
+    mine = {"header": "X-Key: s3cret €\nrange: bytes=0-1", "user": "me", "password": "s3cret", "user_agent": "mine/1"}
     settings = settings_of(tmp_path, {"source 127.0.0.1": mine})
     with Origin("127.0.0.2") as other:
         other.put("/b", page())
@@ -410,7 +410,11 @@ def test_what_a_source_gets_no_other_host_sees(origin: Origin, remote: Open, out
         assert "authorization" not in str(other.requests).lower() and "mine/1" not in str(other.requests)
     sent = origin.seen()[0].headers
     assert sent["authorization"] == "Basic " + base64.b64encode(b"you:s3cret").decode()
-    assert (sent["x-key"], sent["user-agent"], sent["range"]) == ("s3cret", "mine/1", "bytes=0-65535")
+    assert (sent["x-key"], sent["user-agent"], sent["range"]) == (
+        "s3cret €".encode().decode("latin-1"),
+        "mine/1",
+        "bytes=0-65535",
+    )
     assert "s3cret" not in source.key + source.url and "you" not in source.key
 
 

@@ -42,6 +42,7 @@ READERS = (
     "media.probe",
     "mp4.index",
     "mp4.fragments",
+    "transfer.answers",
     "transfer.wget",
 )
 
@@ -54,6 +55,7 @@ def seeds() -> list[bytes]:
     found += ["[DEFAULT]\nqueue = q\n[prod]\nproxy = http://h:1\nredis = redis+sentinel://u:p@a:1,b/s/0?tls=yes\n"]
     found += ["CONNECT h:443 HTTP/1.1\r\nHost: h\r\n\r\n", "HTTP/1.1 200 OK\nContent-Length: 5\n", "+12\n~13\n-12\n"]
     found += ["512,0,512,K__\nN/A,N/A,N/A,__D\n", "token|x-|", '{"a|\\"|', "http://[::1]:80/a?b#c", "/a|b"]
+    found += ['bytes 0-65535/99999\n65536\nvideo/mp4\n"v1"\nMon, 02 Jan 2023 03:04:05 GMT\n\nidentity\nhttps://h/b']
     stream = {"index": 0, "codec_type": "video", "codec_name": "h264", "width": 64, "height": 64, "time_base": "1/9"}
     stream |= {"side_data_list": [{"rotation": 90}], "disposition": {"default": 1}, "tags": {"language": "und"}}
     sound = {"index": 1, "codec_type": "audio", "codec_name": "aac", "sample_rate": "48000", "channels": 2}

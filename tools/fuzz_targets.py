@@ -139,6 +139,25 @@ def _wire(data: bytes) -> None:
     os.close(ends[0])
 
 
+def _heads(data: bytes) -> None:
+    from videod.errors import FetchFailed, ForbiddenSource
+    from videod.transfer.answers import Hops, range_of, validator
+    from videod.transfer.parts import Refused
+    from videod.transfer.urls import check_url
+
+    names = ("content-range", "content-length", "content-type", "etag", "last-modified", "date", "transfer-encoding")
+    headers = dict(zip(names, data.decode("latin-1").split("\n"), strict=False))
+    assert "\n" not in validator(headers)
+    with contextlib.suppress(Refused):
+        found = range_of(headers)
+        assert 0 <= found.start < found.stop <= found.size
+    hops = Hops(check_url("https://u:p@h/a"))
+    with contextlib.suppress(FetchFailed, ForbiddenSource):
+        for location in data.decode("latin-1").split("\n"):
+            assert hops.enter() or hops.url.scheme == "http"
+            hops.follow(location)
+
+
 def _media(data: bytes) -> None:
     from videod.errors import VideodError
     from videod.media import frames, probe, reading, whole
@@ -193,4 +212,5 @@ TARGETS: dict[str, tuple[Callable[[bytes], None], int]] = {
     "message": (_message, 4096), "ini": (_ini, 2048), "address": (_address, 512), "shown": (_shown, 512),
     "large": (_large, 48), "wire": (_wire, 1024), "media": (_media, 2048),
     "mp4": (_mp4, 4096),
+    "large": (_large, 48), "wire": (_wire, 1024), "heads": (_heads, 512), "media": (_media, 2048),
 }  # fmt: skip

@@ -65,7 +65,7 @@ def validator(headers: Mapping[str, str]) -> str:
         age = parsedate_to_datetime(now) - parsedate_to_datetime(changed)
     except (TypeError, ValueError, OverflowError):
         return ""
-    return changed if age.total_seconds() >= 1 else ""
+    return changed if age.total_seconds() >= 1 and changed.isprintable() else ""  # no folded line
 
 
 @dataclass(frozen=True)

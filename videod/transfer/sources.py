@@ -42,9 +42,9 @@ def authorized(url: Url, source: Source, trusted: bool) -> tuple[str, ...]:
 
 def headers_of(lines: Iterable[str], source: Source) -> dict[str, str]:
     """Header lines, those of `authorized`, as the HTTP client takes them, with the User-Agent."""
-    parts = [line.partition(":") for line in lines]
-    made = {name.strip(): value.strip() for name, _, value in parts}
-    return {**made, "User-Agent": source.user_agent or AGENT}
+    parts = [line.partition(":") for line in (*lines, f"User-Agent: {source.user_agent or AGENT}")]
+    # http.client takes Latin-1; what goes out is UTF-8, as with wget
+    return {name.strip(): value.strip().encode().decode("latin-1") for name, _, value in parts}
 
 
 def _means(rule: Rule, host: str) -> bool:

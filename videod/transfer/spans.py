@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 
 Span = tuple[int, int]
 
-# A request costs a round trip and some 600 bytes of heads. 64 KiB are what 20 Mbit/s bring in 25 ms, and the sound
-# between two pieces of picture is mostly less.
+# A request costs a round trip of one connection, 600 bytes of heads and 0.4 ms of this machine. In a round trip of
+# 40 ms each of four connections brings 64 KiB where the link has 50 Mbit/s: wider gaps are cheaper left out.
 JOIN = 64 << 10
 # below this a connection of its own brings nothing: its first round trips are slow
 LEAST_PIECE = 1 << 20
