@@ -81,6 +81,7 @@ class Origin:
         self.stored: dict[str, bytes] = {}
         self.sent = 0  # bytes of bodies
         self.busy = self.busiest = 0  # bodies under way: now, and at most
+        self.at_once, self.refusal = 0, 503  # so many bodies are allowed (0: any number), who is one more gets this
         self.stopped = threading.Event()
         self.lock = threading.Lock()
         self.tls: ssl.SSLContext | None = None
@@ -213,6 +214,23 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def _serve(self, page: Page) -> None:
+        try:
+            if self._count(1):
+                self._answer(page)
+            else:
+                self._head(self.server.origin.refusal, {"Content-Length": "0"})
+        finally:
+            self._count(-1)
+
+    def _count(self, more: int) -> bool:
+        origin = self.server.origin
+        with origin.lock:
+            origin.busy += more
+            allowed = not origin.at_once or origin.busy <= origin.at_once
+            origin.busiest = max(origin.busiest, origin.busy if allowed else 0)
+        return allowed
+
+    def _answer(self, page: Page) -> None:
         total = len(page.body)
         start, end = self._part(page)
         status = 206 if (start, end) != (0, total) or (start is not None and self._ranged) else page.status
@@ -235,17 +253,7 @@ class _Handler(BaseHTTPRequestHandler):
         merged = {**headers, **page.headers}
         self._head(status, {name: value for name, value in merged.items() if value})
         if self.command != "HEAD":
-            self._count(1)
-            try:
-                self._body(page, body)
-            finally:
-                self._count(-1)
-
-    def _count(self, more: int) -> None:
-        origin = self.server.origin
-        with origin.lock:
-            origin.busy += more
-            origin.busiest = max(origin.busiest, origin.busy)
+            self._body(page, body)
 
     def _part(self, page: Page) -> tuple[int, int]:
         total = len(page.body)

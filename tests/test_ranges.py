@@ -150,6 +150,19 @@ def test_as_many_connections_as_set_and_no_more(
     assert origin.busiest == connections == len({seen.port for seen in origin.seen()})
 
 
+@pytest.mark.parametrize(("at_once", "status"), [(1, 503), (2, 429), (1, 403)])
+def test_a_server_that_allows_fewer_connections(
+    origin: Origin, remote: Open, out: Path, at_once: int, status: int
+) -> None:
+    body = os.urandom(6 * MIB)
+    origin.at_once, origin.refusal = at_once, status
+    source = remote(origin.put("/a", page(body, rate=16 * MIB)))
+    seen: list[float] = []
+    source.fetch([(0, len(body))], out, seen.append)
+    assert right(out, [(0, len(body))], body) and origin.busiest == at_once and seen == sorted(seen)
+    assert len(origin.seen()) < 30
+
+
 def test_over_tls(secure: Origin, remote: Open, out: Path, tmp_path: Path, tls_files: tuple[Path, ...]) -> None:
     url = secure.put("/a", page())
     source = remote(url, settings_of(tmp_path, {"source localhost": {"ca_file": str(tls_files[0])}}))

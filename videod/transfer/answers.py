@@ -47,7 +47,8 @@ class Hops:
 
 def gone_wrong(status: int, reason: str, url: Url) -> Failure:
     """The failure that a status means. 4xx that the contract does not list are the server's refusal."""
-    text = f"the server answered {status} {reason}".rstrip() + f": {url.shown}"
+    said = "".join(sign for sign in reason[:80] if sign.isprintable())
+    text = f"the server answered {status} {said}".rstrip() + f": {url.shown}"
     if status in (404, 410):
         return NotFound(text)
     if 400 <= status < 500 and status not in (407, 408, 425, 429):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
+from videod.errors import Denied, FetchFailed
 from videod.transfer.landing import FULL, disk_full
 from videod.transfer.spans import Span
 
@@ -57,19 +58,39 @@ def gather(
 ) -> None:
     """Call `bring` for each part, up to `connections` at once, and `look` several times a second meanwhile.
 
-    The first exception, of either, sets `over`, on which `bring` should end; it is raised when no thread is left.
+    Parts that a server does not give while others are under way are asked for again one by one: many allow few
+    connections. Else the first exception, of either, sets `over`, on which `bring` should end; it is raised when no
+    thread is left.
     """
-    if not parts:
-        return
-    with ThreadPoolExecutor(min(connections, len(parts)), "range") as pool:
-        left: set[Future[None]] = {pool.submit(bring, *part) for part in parts}
+    left = _at_once(parts, bring, min(connections, len(parts)), over, look)
+    _at_once(left, bring, min(1, len(left)), over, look)
+
+
+def _at_once(
+    parts: Sequence[Span],
+    bring: Callable[[int, int], None],
+    threads: int,
+    over: threading.Event,
+    look: Callable[[], object],
+) -> list[Span]:
+    """The parts that are worth another try; none with one thread, which raises instead."""
+    if not threads:
+        return []
+    again: list[Span] = []
+    with ThreadPoolExecutor(threads, "range") as pool:
+        running: dict[Future[None], Span] = {pool.submit(bring, *part): part for part in parts}
         try:
-            while left:
-                done, left = wait(left, TICK, FIRST_EXCEPTION)
-                for one in done:
-                    one.result()
+            while running:
+                for one in wait(running, TICK, FIRST_EXCEPTION).done:
+                    if threads > 1 and isinstance(one.exception(), (FetchFailed, Denied)):
+                        again.append(running[one])
+                        again += [running.pop(other) for other in list(running) if other.cancel()]
+                    else:
+                        one.result()
+                    del running[one]
                 look()
         except BaseException:
             over.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+    return again
