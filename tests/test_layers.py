@@ -15,7 +15,8 @@ FILES = sorted(SOURCE.rglob("*.py"))
 # the lowest layer first; a folder stands for all that is in it
 LAYERS = [
     {"__init__", "errors", "redact", "config", "fields", "message", "job", "events", "cancel", "progress"},
-    {"guardian", "pipes", "process", "limits", "space", "logs", "heap", "jobqueue", "media", "transfer", "embedded", "mp4", "codec"},
+    {"guardian", "pipes", "process", "limits", "space", "logs", "heap", "jobqueue", "embedded"}
+    | {"media", "mp4", "codec", "transfer"},
     {"context", "kinds", "intake", "attempt", "fitness", "pool", "claiming", "worker"},
     {"signals", "systemd", "reload", "heartbeat", "postman", "rounds", "boot", "service"},
     {"pidfile", "note", "daemonize", "cli", "__main__"},

@@ -210,7 +210,6 @@ def _mp4(data: bytes) -> None:
 
 TARGETS: dict[str, tuple[Callable[[bytes], None], int]] = {
     "message": (_message, 4096), "ini": (_ini, 2048), "address": (_address, 512), "shown": (_shown, 512),
-    "large": (_large, 48), "wire": (_wire, 1024), "media": (_media, 2048),
-    "mp4": (_mp4, 4096),
     "large": (_large, 48), "wire": (_wire, 1024), "heads": (_heads, 512), "media": (_media, 2048),
+    "mp4": (_mp4, 4096),
 }  # fmt: skip
