@@ -526,7 +526,7 @@ def test_a_changed_source_is_read_anew(origin: Origin, tools: Tools, tmp_path: P
     url = origin.put("/a", page(), page(OTHER, etag=V2))
     assert go() == V2 and right(out, [(0, 10), PART], OTHER) and sum(received) == 2 * PROBE + MIB
     url = origin.put("/a", *(page(etag=f'"{n}"') for n in range(9)))
-    with pytest.raises(FetchFailed, match="changes while it is fetched"):
+    with pytest.raises(ranges.Refused, match="changes while it is fetched"):
         go()
     assert len(origin.seen("/a")) == 4 + 6
 

@@ -12,29 +12,30 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from videod import obtain
 from videod.config.settings import Preset, Settings
 from videod.context import Context
-from videod.errors import BadMessage, Denied, ForbiddenSource, NotFound, UploadDenied
+from videod.errors import BadMessage, Damaged, Denied, EncodeFailed, ForbiddenSource, NotFound, UploadDenied
 from videod.events import Output
 from videod.fields import Fields
 from videod.job import Job
 from videod.media.cut import cut
-from videod.media.examine import examine
 from videod.media.model import Source
-from videod.media.plan import micro, plan
+from videod.media.plan import micro
 from videod.transfer import fetch, upload
 from videod.transfer.urls import name_of
 
 CUTS = ("exact", "keyframe", "encode")
 CONTAINERS = ("mp4", "mov", "mkv", "ts")
 # shares of the whole job, in percent: fetch and probe, then each clip's part of cutting and uploading
-FETCH, PROBE, CUT, UPLOAD = 35, 5, 45, 15
+FETCH, CUT, UPLOAD = 40, 45, 15
 MOST_THREADS = 8
 
 
 @dataclass(frozen=True)
 class Clip:
-    """One clip as asked for. `cut` is `copy` for a whole video; `target` is where it goes."""
+    """One clip as asked for. `cut` is `copy` for a whole video, `smart` for an exact clip without a preset;
+    `target` is where it goes."""
 
     n: int
     start: float | None
@@ -42,6 +43,7 @@ class Clip:
     cut: str
     preset: Preset
     target: upload.Target
+    exact_sound: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,24 +77,26 @@ class Params:
 
 def _clip(job: Job, n: int, part: Fields, url: str, settings: Settings) -> Clip:
     start, end = _times(part)
-    part.flag("exact_sound")  # sound is always encoded anew where the frames are
+    exact_sound = part.flag("exact_sound") or job.fields.flag("exact_sound")
     whole = start is None and end is None
     preset_name = part.text("preset", 64) or job.fields.text("preset", 64)
     if preset_name is not None and preset_name not in settings.presets:
         raise part.bad("preset", f"'{preset_name}' is none of {', '.join(sorted(settings.presets))}")
     asked = part.choice("cut", CUTS) or job.fields.choice("cut", CUTS)
     how = asked or ("exact" if not whole else "encode" if preset_name else "copy")
+    if how == "exact" and preset_name is None:
+        how = "smart"  # who names a preset wants its codec, size and quality
     preset = settings.presets[preset_name or "default"]
     template = part.text("upload") or job.fields.text("upload") or settings.upload
     container = preset.container if preset_name else _container(template)
     # the frames asked for come before what a preset leaves out
-    preset = replace(preset, container=container, max_fps=0.0 if how == "exact" else preset.max_fps)
+    preset = replace(preset, container=container, max_fps=0.0 if how in {"exact", "smart"} else preset.max_fps)
     try:
         target = upload.target(template, id=job.id, n=n, name=name_of(url), ext=container)
         upload.check(target, settings)
     except UploadDenied as error:
         raise UploadDenied(f"upload: {error}") from None
-    return Clip(n, start, end, how, preset, target)
+    return Clip(n, start, end, how, preset, target, exact_sound)
 
 
 def _times(part: Fields) -> tuple[float | None, float | None]:
@@ -117,46 +121,41 @@ def _container(template: str) -> str:
 
 def run(params: Params, ctx: Context) -> Sequence[Output]:
     """Make all clips."""
-    source = _source(params, ctx)
-    share = 1 / len(params.clips)
-    for clip in params.clips:
-        ctx.output(_make(clip, source, ctx, share))
+    wishes = [obtain.Wish(clip.start, clip.end, clip.cut, clip.preset.container) for clip in params.clips]
+    ctx.progress.begin("fetch", FETCH)
+    parts = obtain.parts(params.url, wishes, ctx)
+    ready = dict(enumerate(parts or ()))
+    source: Source | None = None
+    for n, clip in enumerate(params.clips):
+        try:
+            if n in ready:
+                ctx.output(_make(clip, ready.pop(n), ctx, 1 / len(wishes)))
+                continue
+        except (Damaged, EncodeFailed) as failure:
+            # the last word is not that of a part
+            ctx.log.info(f"clip {clip.n}: {failure}: tried again with the whole source")
+            ready.clear()
+        if source is None:
+            ctx.progress.begin("fetch", 0)
+            source = obtain.whole(params.url, ctx)
+        ctx.progress.begin("cut", 0)
+        ctx.output(_make(clip, obtain.of_whole(source, wishes[n]), ctx, 1 / len(wishes)))
     return ctx.outputs
 
 
-def _source(params: Params, ctx: Context) -> Source:
-    ctx.progress.begin("fetch", FETCH)
-
-    def count(received: int) -> None:
-        ctx.fetched_bytes += received
-
-    begun, file = time.monotonic(), ctx.scratch / "source"
-
-    def tell(fraction: float) -> None:
-        size = file.stat().st_size if file.exists() else 0
-        ctx.progress.update(fraction, _speed(size / 1e6, begun, " MB/s"))
-
-    fetched = fetch.fetch(params.url, ctx.scratch, ctx.settings, ctx.tools, tell, on_bytes=count)
-    ctx.log.info(f"source {fetched.url}: {_size(fetched.bytes)}, fetched {_size(fetched.fetched_bytes)}")
-    ctx.progress.begin("probe", PROBE)
-    source = examine(str(fetched.path), ctx.tools, ctx.settings)
-    ctx.log.info(_about(source))
-    return source
-
-
-def _make(clip: Clip, source: Source, ctx: Context, share: float) -> Output:
+def _make(clip: Clip, ready: obtain.Ready, ctx: Context, share: float) -> Output:
     asked = (clip.start, clip.end)
-    ctx.progress.begin("cut", 0)
-    wanted = plan(source.media, source.frames, clip.start, clip.end, clip.cut, clip.preset.container)
-    ctx.log.info(
-        f"clip {clip.n}: asked {_span(clip)} {clip.cut}; {wanted.cut} {wanted.count} frames,"
-        f" {float(wanted.start):.6f}..{float(wanted.end):.6f} s"
-    )
+    source, wanted = ready.source, replace(ready.plan, exact_sound=clip.exact_sound)
+    from_, to = (float(time) for time in ready.bounds)
+    ctx.log.info(f"clip {clip.n}: asked {_span(clip)}; {wanted.cut} {wanted.count} frames, {from_:.6f}..{to:.6f} s")
     ctx.progress.begin("encode" if wanted.cut == "encode" else "cut", CUT * share)
     path = ctx.scratch / f"clip-{clip.n}.{clip.preset.container}"
     threads = min(os.cpu_count() or 1, MOST_THREADS)
     seconds = float(wanted.duration)
     made = cut(source, wanted, path, clip.preset, ctx.tools, ctx.settings, _paced(ctx, seconds, "x"), threads)
+    made = ready.told(made)
+    if made.why:
+        ctx.log.info(f"clip {clip.n}: all frames were encoded: {made.why}")
     for text in made.warnings:
         ctx.log.warn(f"clip {clip.n}: {text}")
     ctx.progress.begin("upload", UPLOAD * share)
@@ -170,7 +169,8 @@ def _make(clip: Clip, source: Source, ctx: Context, share: float) -> Output:
         on_progress=_paced(ctx, path.stat().st_size / 1e6, " MB/s"),
     )
     path.unlink()
-    ctx.log.info(f"clip {clip.n}: {made.cut}, {made.frames} frames, {_size(sent.bytes)} at {sent.url}")
+    how = f"{made.cut}, {made.copied} copied of" if made.copied else f"{made.cut},"
+    ctx.log.info(f"clip {clip.n}: {how} {made.frames} frames, {obtain.megabytes(sent.bytes)} at {sent.url}")
     return Output(
         n=clip.n, url=sent.url, bytes=sent.bytes, sha256=sent.sha256, start=made.start, end=made.end, asked=asked,
         frames=made.frames, duration=made.duration, cut=made.cut, width=made.width, height=made.height,
@@ -180,26 +180,10 @@ def _make(clip: Clip, source: Source, ctx: Context, share: float) -> Output:
 
 def _span(clip: Clip) -> str:
     start, end = (str(time) if time is not None else "" for time in (clip.start, clip.end))
-    return f"{start or '0'}..{end or 'end'}"
+    return f"{start or '0'}..{end or 'end'} {clip.cut.replace('smart', 'exact')}"
 
 
 def _paced(ctx: Context, amount: float, unit: str) -> Callable[[float], None]:
     """Tells progress with the speed: how much of `amount` was done in a second."""
     begun = time.monotonic()
-    return lambda fraction: ctx.progress.update(fraction, _speed(amount * fraction, begun, unit))
-
-
-def _speed(amount: float, begun: float, unit: str) -> str:
-    return f"{amount / max(time.monotonic() - begun, 0.01):.1f}{unit}"
-
-
-def _about(source: Source) -> str:
-    media, frames = source.media, source.frames
-    video = media.video
-    seconds = float(frames.seconds(frames.after(len(frames.pts) - 1)))
-    sound = ", ".join(track.codec for track in media.audio) or "none"
-    return f"{video.codec} {video.width}x{video.height}, {len(frames.pts)} frames in {seconds:.3f} s, sound: {sound}"
-
-
-def _size(number: int) -> str:
-    return f"{number / 1e6:.1f} MB"
+    return lambda fraction: ctx.progress.update(fraction, obtain.speed(amount * fraction, begun, unit))

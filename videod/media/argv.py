@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -90,6 +90,15 @@ def copy(
     argv += ["-tag:v", "hvc1"] if media.video.codec == "hevc" and container in {"mp4", "mov"} else []
     argv += _stop(plan, plan.pts[0] * plan.time_base)
     return [*argv, *_told(media, media.audio), *_end(container, plan.time_base, out)]
+
+
+def sound(media: Media, plan: Plan, preset: Preset, tracks: Sequence[Audio], out: Path) -> list[str]:
+    """Encode these sound tracks alone, as MP4."""
+    argv = _start(media, plan.seek, 1)
+    for n, track in enumerate(tracks):
+        argv += ["-map", f"0:{track.index}", f"-filter:a:{n}", filters.sound(*plan.sound)]
+        argv += [f"-c:a:{n}", preset.audio, f"-b:a:{n}", str(preset.audio_rate)]
+    return [*argv, "-max_muxing_queue_size", "9999", "-f", "mp4", f"file:{out}"]
 
 
 def dropped(media: Media, container: str, *, copied: bool) -> tuple[str, ...]:

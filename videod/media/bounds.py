@@ -27,5 +27,5 @@ def most_frames(plan: Plan) -> int:
 def most_bytes(media: Media, plan: Plan, preset: Preset) -> int:
     """Bytes: those of the frames laid down raw, or of the whole source for a copy, and of the sound."""
     width, height = target(media.video, preset)
-    picture = RAW * width * height * plan.count if plan.cut == "encode" else media.size
+    picture = RAW * width * height * plan.count if plan.cut in {"encode", "smart"} else media.size
     return picture + len(media.audio) * int(plan.duration + 1) * SOUND + ROOM

@@ -20,6 +20,7 @@ from videod.media.plan import MICRO, micro, plan
 from videod.media.probe import Bounds
 from videod.media.reading import Complaints
 from videod.media.room import check_room
+from videod.media.smart import smart_cut
 from videod.media.sound import Span
 from videod.media.verify import flaw
 from videod.process import Tools
@@ -93,7 +94,21 @@ def cut(
     if settings.max_duration and wanted.duration > settings.max_duration:
         raise TooBig(f"the output would last {float(wanted.duration):.0f} s: over max_duration")
     work = _Work(source, wanted, out, preset, tools, settings, on_progress, threads)
-    return _encode(work) if wanted.cut == "encode" else _copy(work)
+    ways = {"smart": _smart, "encode": _encode}
+    return ways.get(wanted.cut, _copy)(work)
+
+
+def _smart(work: _Work) -> Cut:
+    """Copy what can be copied; where anything is in the way of that, encode all."""
+    spans, silent = _audible(work)
+    made = smart_cut(work.source, work.plan, work.out, work.preset, work.tools, work.settings, work.threads)
+    if not isinstance(made, str):
+        wrong, media = _flaw(work, work.plan.pts, spans, encoded=False)
+        if media and not wrong:
+            return replace(_cut(work, media, work.plan.count, "smart", silent), copied=made.copied)
+        made = wrong
+    work.plan = replace(work.plan, cut="encode", why=made)
+    return _encode(work)
 
 
 def _encode(work: _Work) -> Cut:
@@ -183,4 +198,5 @@ def _cut(work: _Work, made: Media, frames: int, how: str, warnings: tuple[str, .
     left_out = argv.dropped(work.source.media, work.preset.container, copied=how == "copy")
     said = (*work.plan.warnings, *warnings, *left_out)
     work.on_progress(1.0)
-    return Cut(start, end, frames, round(end - start, 6), how, width, height, said)
+    why = work.plan.why if how == "encode" else ""
+    return Cut(start, end, frames, round(end - start, 6), how, width, height, said, why=why)

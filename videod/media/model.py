@@ -145,10 +145,11 @@ class Source:
 class Plan:
     """Which frames an output holds.
 
-    `cut`: encode, keyframe or copy. `pts`: the wanted frames in display order, ticks of the source's time
+    `cut`: smart, encode, keyframe or copy. `pts`: the wanted frames in display order, ticks of the source's time
     base; `after`: when the last of them ends. `start`, `end`: the same in seconds from the first shown
     frame. `seek`: seconds (of the source's own clock) from which reading yields all of them, None: from the
-    beginning. `sound`: bounds of the sound in seconds of the source's clock; no end: all there is.
+    beginning. `sound`: bounds of the sound in seconds of the source's clock; no end: all there is;
+    `exact_sound`: encode it rather than copy coded frames that straddle them. `why`: why it is no smart cut.
     """
 
     cut: str
@@ -160,6 +161,8 @@ class Plan:
     seek: Fraction | None
     sound: tuple[Fraction, Fraction | None]
     warnings: tuple[str, ...] = ()
+    why: str = ""
+    exact_sound: bool = False
 
     @property
     def count(self) -> int:
@@ -175,7 +178,8 @@ class Plan:
 @dataclass(frozen=True)
 class Cut:
     """What was made. `start`, `end`: seconds from the source's first shown frame, of the real first frame
-    and after the real last; `cut`: what was really done; `width`, `height`: upright, in pixels."""
+    and after the real last; `cut`: what was really done; `width`, `height`: upright, in pixels; `copied`: how
+    many frames were; `why`: why none were although that was wanted."""
 
     start: float
     end: float
@@ -185,3 +189,5 @@ class Cut:
     width: int
     height: int
     warnings: tuple[str, ...] = ()
+    copied: int = 0
+    why: str = ""

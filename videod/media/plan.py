@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
+from dataclasses import replace
 from fractions import Fraction
 from math import floor
 
@@ -18,6 +19,8 @@ from videod.media.model import Frames, Media, Plan
 from videod.media.reading import LOOSE
 
 MICRO = 1_000_000
+# codecs of which samples are copied between encoded edges
+SPLICED = frozenset({"h264"})
 
 
 def micro(seconds: Fraction | float) -> int:
@@ -35,7 +38,8 @@ def plan(
 ) -> Plan:
     """What to put into the output for [`start`, `end`) seconds; None: from the first frame, to the last.
 
-    `cut`: exact, encode, keyframe or copy (whole streams; needs no start and end). Raises OutOfRange where
+    `cut`: smart or exact (the frames asked for, copied where that is possible or not), encode, keyframe or copy
+    (whole streams; needs no start and end). Raises OutOfRange where
     no frame lies in the range, Damaged where it reaches behind the place at which a truncated file breaks off.
     """
     low, high, warnings = _range(media, frames, start, end)
@@ -43,7 +47,23 @@ def plan(
         if why := _uncopyable(media, frames, container):
             return _encode(media, frames, low, high, end, (*warnings, why))
         return _copy(media, frames, low, high, cut, warnings)
-    return _encode(media, frames, low, high, end, warnings)
+    made = _encode(media, frames, low, high, end, warnings)
+    why = _unspliced(media, frames, low, high, container) if cut == "smart" else ""
+    return replace(made, cut="smart" if cut == "smart" and not why else made.cut, why=why)
+
+
+def _unspliced(media: Media, frames: Frames, low: int, high: int, container: str) -> str:
+    """Why all frames [low, high) have to be encoded, as far as that is known before the file is read."""
+    if media.video.codec not in SPLICED or container not in {"mp4", "mov"}:
+        return f"{media.video.codec} in {container} is not spliced"
+    if frames.step is not None or media.formats == ("nut",):
+        return "the pictures have no usable times of their own"
+    if frames.doubts:
+        return "the file is broken somewhere"
+    if 1 not in frames.keys[low:high]:
+        return "no key frame lies inside"
+    inside = any(frames.pts[low] <= pts <= frames.pts[high - 1] for pts in frames.hidden)
+    return "the file hides frames inside" if inside else ""
 
 
 def _range(media: Media, frames: Frames, start: float | None, end: float | None) -> tuple[int, int, tuple[str, ...]]:

@@ -9,6 +9,8 @@ from typing import Protocol
 
 # what the first request asks for: the index of most files that have it in front begins there
 PROBE = 64 << 10
+# fetched whole it costs no more, and one connection instead of several
+SMALL = 1 << 20
 
 
 class Refused(ValueError):

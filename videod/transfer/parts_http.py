@@ -20,7 +20,7 @@ from videod.errors import FetchFailed, Stalled, TooBig
 from videod.transfer.answers import Hops, gone_wrong, range_of, validator
 from videod.transfer.guard import Endpoint, Guard
 from videod.transfer.http import REDIRECTS, Broken, Http, Silent, pieces
-from videod.transfer.parts import PROBE, Changed, Head, Refused, Watch, key_of
+from videod.transfer.parts import PROBE, SMALL, Changed, Head, Refused, Watch, key_of
 from videod.transfer.polled import TICK
 from videod.transfer.sources import authorized, headers_of, source_of
 from videod.transfer.spans import MOST_PIECE
@@ -150,6 +150,8 @@ class WebParts:
             raise TooBig(f"the source has {found.size} bytes: max_source_bytes: {most} are allowed")
         if (found.start, found.stop) != (0, min(PROBE, found.size)):
             raise Refused("the server sends another range than asked for")
+        if found.size <= SMALL:  # before its body is read: what fetches it whole would read it again
+            raise Refused(f"it has only {found.size} bytes")
         self._size = found.size
         self._validator = validator(response.headers)
         self._marks = {name: response.headers.get(name, "") for name in ("etag", "last-modified")}

@@ -22,15 +22,13 @@ from videod.process import Tools
 from videod.transfer.gather import Sparse, gather
 from videod.transfer.guard import Guard
 from videod.transfer.http import Broken, Silent
-from videod.transfer.parts import Changed, Head, Parts, Refused, Watch
+from videod.transfer.parts import SMALL, Changed, Head, Parts, Refused, Watch
 from videod.transfer.spans import Span, behind, joined, pieces
 from videod.transfer.stores import SCHEMES
 from videod.transfer.urls import check_url
 
-__all__ = ["Changed", "Refused", "Remote", "consistently", "open"]
+__all__ = ["SMALL", "Changed", "Refused", "Remote", "consistently", "open"]
 
-# fetched whole it costs no more, and one connection instead of several
-SMALL = 1 << 20
 LONGEST_READ = 64 << 20
 MAX_ANEW = 2
 MAX_TRIES = 6
@@ -80,7 +78,7 @@ def consistently(
 ) -> T:
     """What `work` makes of one version of the source: it is called again, with a new Remote, after a change.
 
-    Raises as `open` and `work` do, but FetchFailed for a source that changes again and again.
+    Raises as `open` and `work` do, but Refused for a source that changes again and again.
     """
     for _ in range(MAX_ANEW + 1):
         with open(url, settings, tools, private=private, on_bytes=on_bytes) as remote:
@@ -88,7 +86,8 @@ def consistently(
                 return work(remote)
             except Changed:
                 shown = remote.url
-    raise FetchFailed(f"the source changes while it is fetched: {shown}")
+    # machines of a farm may differ in their ETags alone: one request for all is of one version
+    raise Refused(f"the source changes while it is fetched: {shown}")
 
 
 def _parts(url: str, scheme: str, settings: Settings, private: bool, watch: Watch) -> Parts:

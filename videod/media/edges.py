@@ -1,0 +1,128 @@
+"""Encode the frames at an edge of a copy. What must be decoded for them goes into a small file of its own: in a
+sparse copy of the source ffmpeg would probe the holes."""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from videod.codec.onto import Edge as Fit
+from videod.media.reading import LOUD, Complaints, opened
+from videod.media.room import check_room
+from videod.media.splice import Edge, Unspliced
+from videod.media.tracks import Tracks
+from videod.mp4.boxes import BadMp4
+from videod.mp4.copying import FileCopy
+from videod.mp4.index import load
+from videod.mp4.model import Samples, Track
+from videod.mp4.output import TrackOut
+from videod.mp4.times import decode_times, durations
+from videod.mp4.writer import write
+from videod.process import Tools
+
+# an edge may take so much more a second than the source does there: uncapped, noise took 40 MB
+MOST_RATE = Fraction(3, 2)
+SPEED, QUALITY, REFS = "veryfast", 18, 2
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """An encoded edge: its sample entry's track, its samples in decoding order, their display rank."""
+
+    track: Track
+    samples: tuple[bytes, ...]
+    ranks: tuple[int, ...]
+
+
+def encode_edge(
+    tracks: Tracks, edge: Edge, needed: Sequence[int], fit: Fit, pix_fmt: str, threads: int, tools: Tools
+) -> Encoded:
+    """The frames of `edge`; `needed`: which of its samples have to be decoded. Raises Unspliced, BadMp4, DiskFull."""
+    excerpt, out = tools.scratch / "edge.src.mp4", tools.scratch / "edge.mp4"
+    zero = _excerpt(tracks, needed, excerpt)
+    rate = _rate(tracks.video, edge.samples)
+    complaints = Complaints()
+    try:
+        argv = _start(excerpt, edge.pts[0] - zero, edge.pts[-1] - zero + 1, tracks.video.timescale, threads)
+        argv += _codec(fit, pix_fmt, rate, threads)
+        argv += ["-video_track_timescale", str(tracks.video.timescale), "-f", "mp4", f"file:{out}"]
+        result = tools.run(argv, on_error_line=complaints.take, may_fail=True)
+        check_room(result)
+        if result.code or complaints.lines:
+            said = " | ".join(complaints.lines[:2])
+            raise Unspliced(f"the frames at an edge cannot be decoded and encoded: {said or result.code}")
+        return _read(out, len(edge.pts))
+    finally:
+        excerpt.unlink(missing_ok=True)
+        out.unlink(missing_ok=True)
+
+
+def _excerpt(tracks: Tracks, needed: Sequence[int], out: Path) -> int:
+    """A file of these samples; the display time that is 0 in it."""
+    samples, pts = tracks.video.samples, [tracks.pts[n] for n in needed]
+    zero = min(pts)
+    times = array("q", [time - zero for time in pts])
+    dts = decode_times(times)
+    last = max(samples.durations[n] for n in needed)
+    track = TrackOut(
+        b"vide",
+        tracks.video.timescale,
+        tracks.video.entry,
+        Samples(
+            array("I", [samples.sizes[n] for n in needed]),
+            array("q", [samples.offsets[n] for n in needed]),
+            dts,
+            times,
+            durations(dts, max(times) + last),
+            bytes(samples.sync[n] for n in needed),
+        ),
+    )
+    with open(tracks.path, "rb", buffering=0) as source, open(out, "wb") as made:
+        write(made, [track], FileCopy(made, [source]))
+    return zero
+
+
+def _rate(track: Track, part: range) -> int:
+    """Bits a second that an edge may take."""
+    samples = track.samples
+    seconds = Fraction(sum(samples.durations[part.start : part.stop]), track.timescale)
+    bits = 8 * sum(samples.sizes[part.start : part.stop])
+    return max(64_000, int(MOST_RATE * bits / seconds)) if seconds else 8_000_000
+
+
+def _start(source: Path, first: int, stop: int, timescale: int, threads: int) -> list[str]:
+    argv = ["ffmpeg", "-nostdin", "-hide_banner", "-v", LOUD, "-y", "-threads", str(threads), "-noautorotate"]
+    argv += ["-copyts", *opened(str(source)), "-map", "0:v:0"]
+    argv += ["-filter:v", f"trim=start_pts={first}:end_pts={stop},setpts=PTS-{first}"]
+    return [*argv, "-fps_mode", "passthrough", "-enc_time_base:v", f"1/{timescale}"]
+
+
+def _codec(fit: Fit, pix_fmt: str, rate: int, threads: int) -> list[str]:
+    argv = ["-c:v", "libx264", "-preset", SPEED, "-crf", str(QUALITY), "-maxrate", str(rate), "-bufsize", str(rate)]
+    # as the source has it: the other range of values would be another picture under the same SPS
+    own = ["-pix_fmt", pix_fmt] if pix_fmt in {"yuv420p", "yuvj420p"} else []
+    return [*argv, "-threads:v", str(threads), *fit.argv(refs=REFS), *own]
+
+
+def _read(path: Path, count: int) -> Encoded:
+    with open(path, "rb", buffering=0) as file:
+        number = file.fileno()
+
+        def read(offset: int, length: int) -> bytes:
+            return os.pread(number, length, offset)
+
+        movie = load(read, os.fstat(number).st_size).movie
+        track = movie.lead
+        if track is None:
+            raise BadMp4("an edge without a picture")
+        samples = track.samples
+        if len(samples) != count:
+            raise Unspliced(f"{len(samples)} frames of an edge were encoded of {count}")
+        order = {time: rank for rank, time in enumerate(sorted(samples.pts))}
+        ranks = tuple(order[time] for time in samples.pts)
+        parts = tuple(read(offset, size) for offset, size in zip(samples.offsets, samples.sizes, strict=True))
+    return Encoded(track, parts, ranks)

@@ -1,0 +1,69 @@
+"""A smart cut: copy the samples between two clean places, encode only the frames before and behind them.
+
+All parts stand under the source's own SPS: a second one in avcC breaks every decoder but libavcodec. Where that,
+or anything else, is not possible, the reason is given and the caller encodes all frames.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from videod.codec.bits import BadBitstream
+from videod.codec.onto import Misfit
+from videod.config.settings import Preset
+from videod.media.model import Plan, Source
+from videod.media.part import as_mp4
+from videod.media.pieces import Pieces
+from videod.media.probe import Bounds
+from videod.media.seams import check_seams, picture
+from videod.media.soundtrack import soundtracks
+from videod.media.splice import Unspliced, splice
+from videod.media.tracks import read_tracks
+from videod.mp4.boxes import BadMp4
+from videod.mp4.copying import FileCopy
+from videod.mp4.writer import write
+from videod.process import Tools
+
+
+@dataclass(frozen=True)
+class Made:
+    """How many frames were copied."""
+
+    copied: int
+
+
+def smart_cut(
+    source: Source, plan: Plan, out: Path, preset: Preset, tools: Tools, settings: Bounds, threads: int
+) -> Made | str:
+    """Write `out` (MP4 or MOV) with exactly the plan's frames, or tell why all must be encoded.
+
+    Raises DiskFull and what Tools.run does.
+    """
+    part, sound = tools.scratch / "part.mp4", tools.scratch / "sound.mp4"
+    try:
+        if "mov" not in source.media.formats:
+            source, plan = as_mp4(source, plan, preset, part, tools, settings)
+        reach = plan.pts[0] * plan.time_base, plan.after * plan.time_base
+        tracks = read_tracks(source.media, *reach)
+        with contextlib.ExitStack() as files:
+            file = files.enter_context(open(tracks.path, "rb", buffering=0))
+            pieces = Pieces.of(file, tracks, source.media.video.pix_fmt)
+            found = splice(tracks.pts, tracks.video.samples.sync, plan.pts, pieces.clean, pieces.droppable)
+            pieces.encode(found, tools, threads)
+            check_seams(pieces, tools, source.media.max_pixels)
+            shown = picture(pieces, pieces.rows, plan.pts[0], plan.after)
+            sounds = soundtracks(source.media, tracks, plan, preset, sound, tools)
+            sources: list[BinaryIO | bytes] = [file, bytes(pieces.blob)]
+            if sound.exists():
+                sources.append(files.enter_context(open(sound, "rb", buffering=0)))
+            with open(out, "wb") as made:
+                write(made, [shown, *sounds], FileCopy(made, sources), quicktime=preset.container == "mov")
+        return Made(len(found.copied))
+    except (BadMp4, BadBitstream, Misfit, Unspliced) as error:
+        return str(error)
+    finally:
+        part.unlink(missing_ok=True)
+        sound.unlink(missing_ok=True)

@@ -1,0 +1,119 @@
+"""The sound of a smart cut: AAC is copied, the rest encoded. An edit list makes it begin on the sample."""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+from videod.config.settings import Preset
+from videod.media import argv
+from videod.media.model import Audio, Media, Plan
+from videod.media.room import check_room
+from videod.media.tracks import Tracks
+from videod.mp4.boxes import BadMp4
+from videod.mp4.index import load
+from videod.mp4.model import Placement, Samples, Track
+from videod.mp4.output import TrackOut, copied
+from videod.process import Tools
+
+# the places of a TrackOut's samples: the source itself, and the file of what was encoded
+SOURCE, ENCODED = 0, 2
+
+
+def soundtracks(
+    media: Media, tracks: Tracks, plan: Plan, preset: Preset, encoded: Path, tools: Tools
+) -> list[TrackOut]:
+    """The tracks in their order. Those that cannot be copied are encoded into the file `encoded`.
+
+    Raises BadMp4 where a track has nothing in the plan's part, DiskFull, and what Tools.run does.
+    """
+    found = {track.index: None if plan.exact_sound else tracks.sound(track) for track in media.audio}
+    anew = [track for track in media.audio if found[track.index] is None]
+    made = iter(_encoded(media, plan, preset, anew, encoded, tools) if anew else ())
+    return [
+        _told(_copied(old, tracks.movie.timescale, plan) if (old := found[track.index]) else next(made), track)
+        for track in media.audio
+    ]
+
+
+def _told(made: TrackOut, about: Audio) -> TrackOut:
+    """With the language that ffprobe tells, where the track has none that MP4 can say."""
+    known = len(about.language) == 3 and about.language.isascii() and about.language.islower()
+    return replace(made, language=about.language) if known else made
+
+
+def _encoded(
+    media: Media, plan: Plan, preset: Preset, anew: Sequence[Audio], out: Path, tools: Tools
+) -> list[TrackOut]:
+    check_room(tools.run(argv.sound(media, plan, preset, anew, out)))
+    with open(out, "rb", buffering=0) as file:
+        number = file.fileno()
+        movie = load(lambda offset, length: os.pread(number, length, offset), os.fstat(number).st_size).movie
+    if len(movie.tracks) != len(anew):
+        raise BadMp4("a sound track was not encoded")
+    made = [copied(track, movie.timescale) for track in movie.tracks]
+    enabled = [track.default or len(media.audio) == 1 for track in anew]
+    return [
+        replace(
+            one,
+            sources=bytes([ENCODED]) * len(one.samples),
+            header=replace(one.header, enabled=on) if one.header else None,
+        )
+        for one, on in zip(made, enabled, strict=True)
+    ]
+
+
+def _copied(track: Track, timescale: int, plan: Plan) -> TrackOut:
+    """The coded frames that lie in the plan's part or straddle its ends, and one before: they overlap."""
+    samples, shift = track.samples, track.shift(timescale)
+    assert shift is not None
+    begin, end = plan.sound
+    low = (begin - shift) * track.timescale
+    high = None if end is None else (end - shift) * track.timescale
+    columns = enumerate(zip(samples.pts, samples.durations, strict=True))
+    inside = [n for n, (at, lasts) in columns if at + lasts > low and (high is None or at < high)]
+    if not inside:
+        raise BadMp4("a sound track has nothing in this part")
+    first, last = inside[0], inside[-1]
+    if first and _joins(samples, first - 1):
+        first -= 1
+    part = slice(first, last + 1)
+    times = samples.pts[part]
+    chosen = Samples(
+        samples.sizes[part],
+        samples.offsets[part],
+        array("q", times),
+        times,
+        samples.durations[part],
+        samples.sync[part],
+    )
+    stop = times[-1] + samples.durations[last]
+    stop = stop if high is None else min(stop, round(high))
+    start = max(round(low), times[0])
+    late = Fraction(start - round(low), track.timescale)
+    return TrackOut(
+        b"soun",
+        track.timescale,
+        first_reference(track.entry),
+        chosen,
+        bytes([SOURCE]) * len(chosen),
+        Placement(start, late, Fraction(stop - start, track.timescale)),
+        track.header,
+        track.language,
+        track.media_header,
+    )
+
+
+def _joins(samples: Samples, n: int) -> bool:
+    """Whether a coded frame leads up to the next. One that stands for a pause, too, makes players skip too much."""
+    at, lasts = samples.pts[n], samples.durations[n]
+    return at + lasts == samples.pts[n + 1] and lasts <= samples.durations[n + 1]
+
+
+def first_reference(entry: bytes) -> bytes:
+    """A sample entry for a file that has one data reference."""
+    return entry[:14] + b"\0\1" + entry[16:]
