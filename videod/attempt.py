@@ -37,6 +37,7 @@ from videod.logs import JobLog
 from videod.process import Guardian, Tools
 from videod.progress import Progress, Tell
 from videod.redact import hide
+from videod.slots import Slots
 from videod.space import Space
 
 LONGEST_DELAY = 3600.0
@@ -84,6 +85,7 @@ def attempt(
     settings: Settings,
     guardian: Guardian,
     space: Space,
+    slots: Slots,
     cancel: Cancel,
     log: JobLog,
     tell: Tell,
@@ -95,7 +97,7 @@ def attempt(
     scratch = Scratch(order.job.id, settings)
     progress, outputs = Progress(tell), list[Output]()
     tools = _tools(order, settings, guardian, cancel, log, scratch)
-    tools.room = space.room(scratch.path, cancel)
+    tools.room, tools.slots = space.room(scratch.path, cancel), slots
     try:
         ctx = Context(order.job, settings, tools, log, progress, tell_output, fence, outputs=outputs)
         order.kind.run(order.params, ctx)

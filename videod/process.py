@@ -15,7 +15,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from videod.errors import EncodeFailed, Stalled, TimedOut, ToolCrashed
 from videod.limits import SAFE_PATH, Limits, find
 from videod.pipes import OnLine, Pipes
 from videod.redact import hide
+from videod.slots import Slots
 from videod.space import Room
 
 MARK = "VIDEOD_OWNER"
@@ -113,6 +115,7 @@ class Tools:
     log: Callable[[str], None] = lambda line: None
     prepare: Callable[[], object] = lambda: None
     room: Room | None = None
+    slots: Slots | None = None
     cpu_seconds: float = 0.0
 
     def run(
@@ -152,6 +155,15 @@ class Tools:
         self.log(f"{name} ended with {result.code} in {time.monotonic() - started:.2f} s: {hide(shlex.join(argv))}")
         self._judge(result, name, argv, may_fail, pipes.overflow)
         return result
+
+    @contextmanager
+    def encoding(self) -> Iterator[int]:
+        """For the time that a job encodes: waits for its turn, gives the number of threads. Cancelled."""
+        if self.slots is None:
+            yield 0
+            return
+        with self.slots.encode(self.cancel) as threads:
+            yield threads
 
     def check(self) -> None:
         """Raise Cancelled or TimedOut when it is time; for work that runs no tool."""

@@ -29,6 +29,7 @@ from videod.postman import Postman
 from videod.reload import changed, live_names, merged
 from videod.rounds import Rounds
 from videod.signals import STOP, Signals
+from videod.slots import Slots
 from videod.space import Space, Watermark
 from videod.systemd import Systemd
 from videod.worker import Worker
@@ -72,7 +73,9 @@ class Service:
         self._disk, self._pausing = Watermark(), ""
         self._postman = Postman(lambda: self.settings, rooms.outbox, self._log)
         space = Space(lambda: self.settings)
-        self._worker = Worker(lambda: self.settings, rooms.queue, rooms.guardian, space, self._ended, self._log)
+        slots = Slots(lambda: self.settings)
+        works = (rooms.queue, rooms.guardian, space, slots)
+        self._worker = Worker(lambda: self.settings, *works, self._ended, self._log)
         self._pool = Pool(settings.max_worker, self._worker.work, signals.wake, self._log)
         self._heartbeat = Heartbeat(rooms.node, settings.lease, self._facts, self._pool.cancel_all, self._log)
         self._rounds = Rounds(rooms.queue, rooms.takeover, rooms.health, self._pool, self._postman, self._log)

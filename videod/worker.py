@@ -26,6 +26,7 @@ from videod.logs import JobLog
 from videod.message import ENVELOPE, Envelope, read_envelope
 from videod.pool import Flight
 from videod.process import Guardian
+from videod.slots import Slots
 from videod.space import Space
 
 # from its third crash in a row on a message runs alone, and only further crashes are its own fault
@@ -48,12 +49,13 @@ class Worker:
         queue: JobQueue,
         guardian: Guardian,
         space: Space,
+        slots: Slots,
         ended: Callable[[Job, Failure | None], None],
         log: logging.Logger,
     ) -> None:
         self._settings = settings
         self._queue = queue
-        self._guardian, self._space = guardian, space
+        self._guardian, self._space, self._slots = guardian, space, slots
         self._ended = ended
         self._log = log
 
@@ -133,7 +135,7 @@ class Worker:
 
         begun = time.monotonic()
         try:
-            rooms = (self._guardian, self._space, flight.cancel, opened.log)
+            rooms = (self._guardian, self._space, self._slots, flight.cancel, opened.log)
             made = attempt(order, settings, *rooms, tell, tell_output, fence)
         except Cancelled:
             if not flight.cancel.wanted:

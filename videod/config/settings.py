@@ -119,7 +119,7 @@ class Settings:
     # work
     max_worker: int = option("4", v.whole(1, 256), "slots: jobs at once", live=True)
     max_encode: int = option(
-        "0", v.whole(0, 256), "of these how many may encode at once; 0: as many as cores (not in effect yet)", live=True
+        "0", v.whole(0, 256), "of these how many may encode at once; 0: as many as cores", live=True
     )
     timeout: float = option("1h", v.duration, "for one attempt of a job that names none", live=True)
     max_timeout: float = option("24h", v.duration, "the longest timeout that a message may ask for", live=True)

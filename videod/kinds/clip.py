@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from pathlib import Path
 
 from videod import obtain
 from videod.config.settings import Preset, Settings
@@ -20,7 +22,7 @@ from videod.events import Output
 from videod.fields import Fields
 from videod.job import Job
 from videod.media.cut import cut
-from videod.media.model import Source
+from videod.media.model import Cut, Plan, Source
 from videod.media.plan import micro
 from videod.transfer import fetch, upload
 from videod.transfer.urls import name_of
@@ -29,7 +31,6 @@ CUTS = ("exact", "keyframe", "encode")
 CONTAINERS = ("mp4", "mov", "mkv", "ts")
 # shares of the whole job, in percent: fetch and probe, then each clip's part of cutting and uploading
 FETCH, CUT, UPLOAD = 40, 45, 15
-MOST_THREADS = 8
 
 
 @dataclass(frozen=True)
@@ -150,9 +151,7 @@ def _make(clip: Clip, ready: obtain.Ready, ctx: Context, share: float) -> Output
     ctx.log.info(f"clip {clip.n}: asked {_span(clip)}; {wanted.cut} {wanted.count} frames, {from_:.6f}..{to:.6f} s")
     ctx.progress.begin("encode" if wanted.cut == "encode" else "cut", CUT * share)
     path = ctx.scratch / f"clip-{clip.n}.{clip.preset.container}"
-    threads = min(os.cpu_count() or 1, MOST_THREADS)
-    seconds = float(wanted.duration)
-    made = cut(source, wanted, path, clip.preset, ctx.tools, ctx.settings, _paced(ctx, seconds, "x"), threads)
+    made = _cut(clip, source, wanted, path, ctx)
     made = ready.told(made)
     if made.why:
         ctx.log.info(f"clip {clip.n}: all frames were encoded: {made.why}")
@@ -176,6 +175,13 @@ def _make(clip: Clip, ready: obtain.Ready, ctx: Context, share: float) -> Output
         frames=made.frames, duration=made.duration, cut=made.cut, width=made.width, height=made.height,
         warning="; ".join(made.warnings) or None,
     )  # fmt: skip
+
+
+def _cut(clip: Clip, source: Source, wanted: Plan, path: Path, ctx: Context) -> Cut:
+    """Cut; what encodes waits for its turn. The time waited is not that of the cut."""
+    with ctx.tools.encoding() if wanted.cut in {"smart", "encode"} else nullcontext(0) as threads:
+        pace = _paced(ctx, float(wanted.duration), "x")
+        return cut(source, wanted, path, clip.preset, ctx.tools, ctx.settings, pace, threads)
 
 
 def _span(clip: Clip) -> str:
