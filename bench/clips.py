@@ -139,8 +139,8 @@ def ways(bench: Bench, folder: Path, slow: bool, smartcut: str) -> dict[str, Cal
 def ours(bench: Bench, folder: Path, slow: bool) -> Row:
     """The same by a daemon of one slot; CPU is that of the job as its event tells it."""
     socket = folder / "r.sock"
-    server = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", folder],
-                              stdout=subprocess.DEVNULL)  # fmt: skip
+    serve = ["redis-server", "--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(folder)]
+    server = subprocess.Popen(serve, stdout=subprocess.DEVNULL)
     ini = folder / "v.ini"
     paths = f"state_dir={folder}/state\npid_file={folder}/v.pid\ndebug_log={folder}/v.log\nupload=file:{folder}/"
     ini.write_text(f"[DEFAULT]\nredis=unix://{socket}\nallow_hosts=* 127.0.0.1\n{paths}\n")
