@@ -40,8 +40,7 @@ class Pipes:
         self._left = output_max
         self._feed = memoryview(feed)
         self._streams = (stdin, stdout, stderr)
-        self._lines = {stdout.fileno(): _Lines(on_line), stderr.fileno(): _Lines(self._error_line)}
-        self._on_error_line = on_error_line
+        self._lines = {stdout.fileno(): _Lines(on_line), stderr.fileno(): _Lines(_tail(self.stderr, on_error_line))}
         self._keep = stdout.fileno() if on_line is None else -1
         self._stdin = stdin
         self._pidfd = os.pidfd_open(pid)
@@ -118,10 +117,18 @@ class Pipes:
             self._stdin.close()
         return True
 
-    def _error_line(self, line: str) -> None:
-        self.stderr.append(line)
-        if self._on_error_line:
-            self._on_error_line(line)
+
+def _tail(lines: deque[str], on_line: OnLine | None) -> OnLine:
+    """Keeps a line and hands it on. No method of Pipes: as part of a cycle each output, and all that its readers
+    hold, would stay until Python looks for cycles, which in a daemon is once in hundreds of jobs.
+    """
+
+    def take(line: str) -> None:
+        lines.append(line)
+        if on_line:
+            on_line(line)
+
+    return take
 
 
 class _Lines:
