@@ -147,13 +147,13 @@ class Connection:
                 if self._health:
                     self._health.refused(refused)
                 raise RedisRefused(refused) from None
-            away = RedisAway(f"{self._shown}: {text}")
+            told = f"{self._shown}: {text}"
             # of one loss each thread may learn when the others are back already: it is the same loss
             known = self._health and getattr(self._own, "seen", None) not in (None, self._health.losses)
             self._lost()
             if self._health and not known:
-                self._health.away(away, answered=answered)
-            raise away from None
+                self._health.away(RedisAway(told), answered=answered)
+            raise RedisAway(told) from None  # with a name here it would hold this frame, and the frame it
         # an answer from before the loss that another thread met says nothing
         if self._health and self._health.is_away and self._own.seen == self._health.losses:
             self._health.back(wrote=proves(answer))

@@ -74,6 +74,7 @@ class Http:
         """Close all connections."""
         for pool in self._pools.values():
             pool.close()
+        self._pools.clear()  # their trust is 750 KiB, which a cycle through us would keep
 
     @contextmanager
     def request(
