@@ -5,6 +5,7 @@
 - what a node that is gone ran is given to the others
 - callbacks that are due are delivered
 - a pause is noticed
+- memory that only cycles hold is given back
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import logging
 import threading
 
 from videod.errors import RedisAway
+from videod.heap import Sweep
 from videod.jobqueue import Health, JobQueue
 from videod.jobqueue.takeover import TakeOver
 from videod.pool import Pool
@@ -38,6 +40,7 @@ class Rounds:
         self._queue, self._takeover, self._health = queue, takeover, health
         self._pool, self._postman, self._log = pool, postman, log
         self._wake, self._over = threading.Event(), False
+        self._sweep = Sweep()
         self._thread = threading.Thread(target=self._serve, name="rounds", daemon=True)
         self.paused = ""
 
@@ -63,6 +66,7 @@ class Rounds:
             if self._over:
                 return
             self._may_fail()
+            self._sweep.look()
 
     def _may_fail(self) -> None:
         try:
