@@ -53,8 +53,9 @@ def claim(
             ours = replace(ours, reply_to=None)
         verdict, more = flight.insist(lambda: step(ours))
     flight.job = teller.id
-    if verdict == "ours":
-        flight.elements = (ours.element,)
+    if verdict != "forged":  # which stays where it is, and is claimed anew
+        # no longer as it was taken: one that looks the same is another message
+        flight.elements = (ours.element,) if verdict == "ours" else ()
     _say(log, verdict, more, known.reply_to)
     return Opened(ours, log, verdict)
 

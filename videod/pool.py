@@ -104,10 +104,6 @@ class Pool:
         with self._lock:
             return list(self._flights)
 
-    def elements(self) -> list[bytes]:
-        """How what is under way may stand in the running list."""
-        return [element for flight in self.flights() for element in flight.elements]
-
     def cancel_all(self) -> None:
         """Tell every flight to end now; one that still waits never begins."""
         with self._lock:

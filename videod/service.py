@@ -142,7 +142,9 @@ class Service:
         losses = self._rooms.health.losses
         before = {flight: flight.elements for flight in self._pool.flights()}
         held = self._rooms.recovery.held()
-        if found := self._rooms.recovery.orphans(held, self._pool.elements()):
+        # from before and from after: a worker may have claimed, or ended, at any moment in between
+        shapes = [tuple(dict.fromkeys((*elements, *flight.elements))) for flight, elements in before.items()]
+        if found := self._rooms.recovery.orphans(held, shapes):
             self._log.warning("gave back %d messages that no thread works on", found)
         known = set(held)
         for flight, elements in before.items():

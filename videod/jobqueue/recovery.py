@@ -7,7 +7,7 @@ list, to the right end of the list it came from. So they are taken next, in the 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from videod.config.settings import Settings
 from videod.errors import BadMessage
@@ -41,21 +41,20 @@ class Recovery:
         """
         return sum(self.give_back(element, "crash", node=node) for element in self.held(node))
 
-    def orphans(self, held: Iterable[bytes], in_flight: Iterable[bytes]) -> int:
+    def orphans(self, held: Iterable[bytes], in_flight: Iterable[Sequence[bytes]]) -> int:
         """Give back what stands in the running list but no thread works on; how many that were.
 
         The answer of a move can be lost with the connection: the element is moved and nobody knows. Call it
-        from the thread that takes. `in_flight` must be younger than `held`: a worker may put its envelope
-        in the place of an element meanwhile, and that must not pass for one that nobody knows.
+        from the thread that takes. `in_flight`: for each flight how its message may have stood there when `held`
+        was read, first as it was taken; a worker may put its envelope in the place of an element meanwhile. Each
+        stands for one element: messages without id may look the same.
         """
-        known = Counter(in_flight)
-        returned = 0
-        for element in held:
-            if known[element]:
-                known[element] -= 1
-            else:
-                returned += self.give_back(element, "lost")
-        return returned
+        unknown = Counter(held)
+        for shapes in in_flight:
+            # the latest that is there: where an envelope stands, an element that looks as taken is another message
+            if here := next((shape for shape in reversed(shapes) if unknown[shape]), None):
+                unknown[here] -= 1
+        return sum(self.give_back(element, "lost") for element in unknown.elements())
 
     def give_back(self, element: bytes, why: str, origin: str = "", node: str = "") -> bool:
         """One element back to the right end of its list, with the event `requeued`; False if it is not there.

@@ -8,14 +8,15 @@ local running, job, events, reply = KEYS[1], KEYS[2], KEYS[3], KEYS[4] or ''
 local element, envelope, token, again, id, most, keep = unpack(ARGV, 1, 7)
 local refused = wrong(running, 'list', job, 'hash', events, 'stream')
 if refused then return refused end
-local at = redis.call('LPOS', running, element)
-if not at then
-  at = redis.call('LPOS', running, envelope)
-  if not at then return { 'gone', '' } end
+-- our envelope first: it stands there once. The raw element may stand there for another message that looks the same
+local at = redis.call('LPOS', running, envelope)
+if at then
   -- written again as it is: on a new connection WAIT would else have nothing to wait for
   redis.call('LSET', running, at, envelope)
   return { 'ours', '' }
 end
+at = redis.call('LPOS', running, element)
+if not at then return { 'gone', '' } end
 local record = redis.call('HMGET', job, 'state', 'token')
 local state = record[1]
 if token ~= '' then
