@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.daemon import Daemon
+from tests.daemon import Daemon, events, final, push, until
 from videod.config import Settings, load
 from videod.events import Teller
 from videod.jobqueue import Claim, Connection, JobQueue
 from videod.jobqueue.recovery import Recovery
-from videod.message import fresh
+from videod.message import Envelope, fresh
 
 PATH = b"/films/same.mp4"
 QUEUE = "video_info_queue"
@@ -75,3 +75,34 @@ def test_each_flight_stands_for_one_element(
     assert recovery.orphans(recovery.held(), shapes) == back
     assert r.lrange(QUEUE, 0, -1) == ["raw"] * back
     assert r.llen(running(daemon)) == len(held) - back
+
+
+# ------------------------------------------------------------------ envelopes that are not ours
+@pytest.mark.parametrize("record", [
+    {}, {"state": "done", "token": "ours"}, {"state": "running", "token": "ours"}, {"state": "done", "token": "nope"},
+])  # fmt: skip
+def test_a_forged_envelope_goes_back_and_changes_nothing(
+    daemon: Daemon, r, settings, connection, record: dict[str, str]
+) -> None:
+    """It was taken, and the daemon killed before it looked at it."""
+    element = Envelope("x", "nope", 1, 0, QUEUE, PATH).dumps()
+    r.rpush(running(daemon), element)
+    if record:
+        r.hset("videod:job:x", mapping=record)
+    assert Recovery(settings, connection).at_start("crash") == 1
+    assert r.lrange(QUEUE, 0, -1) == [element.decode()]
+    assert r.hgetall("videod:job:x") == record
+    assert r.xlen("videod:events") == r.llen(running(daemon)) == 0
+
+
+def test_a_start_leaves_the_record_of_a_done_job_alone(daemon: Daemon, r) -> None:
+    daemon.start()
+    push(r, {"id": "x", "kind": "sleep"})
+    assert final(r, "x")["event"] == "done"
+    record = r.hgetall("videod:job:x")
+    daemon.kill()
+    r.lpush(running(daemon), *(Envelope(ident, "nope", 1, 0, QUEUE, PATH).dumps() for ident in ("x", "new")))
+    daemon.start()
+    until(lambda: r.llen("videod:dead") == 2, 10, "both are buried")
+    assert r.hgetall("videod:job:x") == record and not r.exists("videod:job:new")
+    assert [event["event"] for event in events(r, "x")] == ["started", "done"] and not events(r, "new")

@@ -73,7 +73,7 @@ class Recovery:
         keys = [names.running(node), self._list(envelope.origin, node), names.job(envelope.id), names.events]
         arguments = [element, envelope.dumps(), envelope.id, s.events_max, round(s.keep_jobs * 1000), told]
         keys += [reply_to] if reply_to else []
-        return bool(self._connection.run(self._script, keys, [*arguments, envelope.crashes]) == b"back")
+        return bool(self._connection.run(self._script, keys, [*arguments, envelope.crashes, envelope.token]) == b"back")
 
     def held(self, node: str = "") -> list[bytes]:
         """The running list of a node, ours by default, newest first."""
@@ -83,7 +83,7 @@ class Recovery:
     def _raw_back(self, element: bytes, origin: str, node: str) -> bool:
         # not yet claimed: no record, no event. All lists accept all forms, so `queue` serves it as well
         keys = [self._names.running(node), self._list(origin, node), self._names.events, self._names.events]
-        return bool(self._connection.run(self._script, keys, [element, element, "", 1, 0, "", 0]) == b"back")
+        return bool(self._connection.run(self._script, keys, [element, element, "", 1, 0, "", 0, ""]) == b"back")
 
     def _event(self, envelope: Envelope, why: str) -> tuple[str, str | None]:
         try:
