@@ -6,8 +6,9 @@ local job, list, dead = KEYS[1], KEYS[2], KEYS[3]
 local refused = wrong(job, 'hash', list, 'list', dead, 'list')
 if refused then return refused end
 local state = redis.call('HGET', job, 'state') or ''
-local entry = ARGV[3] ~= '' and redis.call('LREM', dead, 1, ARGV[3]) or 0
-if state ~= 'dead' and state ~= 'cancelled' and (state ~= '' or entry == 0) then return state end
+local buried = ARGV[3] ~= '' and redis.call('LPOS', dead, ARGV[3])
+if state ~= 'dead' and state ~= 'cancelled' and (state ~= '' or not buried) then return state end
+if buried then redis.call('LREM', dead, 1, ARGV[3]) end
 redis.call('DEL', job)
 redis.call('HSET', job, unpack(ARGV, 4))
 redis.call('LPUSH', list, ARGV[2])
