@@ -7,6 +7,7 @@ import time
 
 from tests.daemon import Daemon, accounted, events, final, push, until
 from tests.origin import Origin, Page
+from videod.message import Envelope
 
 
 def sleeps(*idents: str, seconds: float = 60) -> list[dict]:
@@ -84,7 +85,81 @@ def test_a_cancelled_job_runs_again_when_pushed_or_retried(daemon: Daemon, r) ->
     assert [e["event"] for e in events(r, "again")].count("cancelled") == 2
 
 
+# ------------------------------------------------------------------ cancel where an id waits more than once
+def told(r, ident: str) -> list[str]:
+    return [e["event"] for e in events(r, ident)]
+
+
+def forged(ident: str) -> str:
+    return Envelope(ident, "nope", 1, 0, "video_info_queue", b'{"kind":"sleep"}').dumps().decode()
+
+
+def test_cancel_leaves_a_job_that_is_done_and_its_copy_alone(daemon: Daemon, r) -> None:
+    daemon.start()
+    push(r, *sleeps("d", seconds=0))
+    assert final(r, "d")["event"] == "done"
+    said(daemon, "pause")
+    record = r.hgetall("videod:job:d")
+    push(r, *sleeps("d", seconds=0), forged("d"))
+    assert "has ended already: d: done" in said(daemon, "cancel", "d", code=1)
+    assert r.hgetall("videod:job:d") == record and r.llen("video_info_queue") == 2
+    r.rpop("video_info_queue"), r.rpop("video_info_queue")
+    # one that would run is the next run of this job
+    push(r, {"id": "d", "kind": "sleep", "again": True}, *sleeps("d"))
+    assert said(daemon, "cancel", "d") == "d: cancelled\n"
+    assert told(r, "d") == ["started", "done", "cancelled", "duplicate"]
+    assert r.llen("video_info_queue") == 0
+
+
+def test_cancel_of_a_retry_drops_its_copies(daemon: Daemon, r) -> None:
+    daemon.start(retry_delay=60, max_attempts=5)
+    push(r, {"id": "late", "kind": "sleep", "fail": "fetch_failed", "meta": 1})
+    until(lambda: r.zcard("videod:delayed") == 1, 10, "it waits")
+    said(daemon, "pause")
+    push(r, forged("late"), {"id": "late", "kind": "sleep", "meta": 2, "reply_to": "reply:late"})
+    assert said(daemon, "cancel", "late") == "late: cancelled\n"
+    assert told(r, "late") == ["started", "retry", "cancelled", "duplicate"]
+    second = json.loads(r.lindex("reply:late", 0))
+    assert (second["event"], second["state"], second["meta"]) == ("duplicate", "cancelled", 2)
+    assert final(r, "late")["meta"] == 1
+    assert r.zcard("videod:delayed") == 0 and r.lrange("video_info_queue", 0, -1) == [forged("late")]
+
+
+def test_cancel_of_what_runs_drops_its_copies(daemon: Daemon, r) -> None:
+    daemon.start(max_worker=1)
+    push(r, *sleeps("runs"))
+    running(r, "runs")
+    push(r, *sleeps("runs"), forged("runs"), *sleeps("next", seconds=0))
+    assert said(daemon, "cancel", "runs") == "runs: cancelled\n"
+    final(r, "next")
+    assert sorted(told(r, "runs")) == ["cancelled", "duplicate", "started"]
+
+
+def test_cancel_of_copies_without_a_record_removes_all(daemon: Daemon, r) -> None:
+    daemon.start()
+    said(daemon, "pause")
+    push(r, *sleeps("two"), *sleeps("two"))
+    push(r, *sleeps("two"), queue="batch_download_tasks")
+    assert said(daemon, "cancel", "two") == "two: cancelled\n"
+    assert told(r, "two") == ["cancelled", "duplicate", "duplicate"]
+    assert r.hget("videod:job:two", "state") == "cancelled"
+    assert r.llen("video_info_queue") == r.llen("batch_download_tasks") == 0
+    push(r, forged("never"))
+    assert "no job of this id: never" in said(daemon, "cancel", "never", code=1)
+    assert r.llen("video_info_queue") == 1 and not r.exists("videod:job:never")
+
+
 # ------------------------------------------------------------------ retry
+def test_retry_of_a_dead_entry_whose_id_is_done_keeps_it(daemon: Daemon, r) -> None:
+    daemon.start()
+    push(r, {"id": "x", "kind": "sleep", "fail": "not_found"})
+    until(lambda: r.llen("videod:dead") == 1, 10, "it is dead")
+    push(r, *sleeps("x", seconds=0))
+    until(lambda: r.hget("videod:job:x", "state") == "done", 10, "it is done")
+    assert "the job is done: x" in said(daemon, "retry", "x", code=1)
+    assert r.llen("videod:dead") == 1
+
+
 def test_retry_of_dead_messages(daemon: Daemon, r) -> None:
     daemon.start(max_attempts=1)
     push(r, *({"id": f"d{n}", "kind": "sleep", "fail": "not_found", "meta": n} for n in range(3)))

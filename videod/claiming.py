@@ -6,10 +6,11 @@ import secrets
 from dataclasses import dataclass, replace
 from typing import Any
 
-from videod.errors import RedisAway, RedisRefused
+from videod.errors import RedisAway
 from videod.events import Teller, stamp
 from videod.job import Head
 from videod.jobqueue import Claim, JobQueue
+from videod.jobqueue.refusals import of_reply
 from videod.logs import JobLog
 from videod.message import Envelope, fresh
 from videod.pool import Flight
@@ -48,7 +49,7 @@ def claim(
     try:
         verdict, more = step(ours)
     except RedisAway as error:
-        if isinstance(error, RedisRefused) and ours.reply_to and ours.reply_to in str(error):
+        if of_reply(error, ours.reply_to):
             log.warn(f"reply_to: {error}: events go to the stream only")
             ours = replace(ours, reply_to=None)
         verdict, more = flight.insist(lambda: step(ours))

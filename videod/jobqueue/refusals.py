@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from videod.errors import ConfigError, RedisUnfit
+from videod.errors import ConfigError, RedisAway, RedisRefused, RedisUnfit
 from videod.jobqueue.names import Names
 from videod.redact import hide
 
@@ -37,6 +37,11 @@ def explain(error: Exception, text: str, keys: Sequence[str] = ()) -> str:
         named = f": {' '.join(keys)}" if keys and _DENIED_KEY.search(text) else ""
         return f"{text}{named}: give the user this right"
     return ""
+
+
+def of_reply(error: RedisAway, reply_to: str | None) -> bool:
+    """Whether Redis refuses the producer's list: the step is then made without it, events go to the stream only."""
+    return isinstance(error, RedisRefused) and bool(reply_to) and str(reply_to) in str(error)
 
 
 def text_of(error: Exception) -> str:

@@ -3,32 +3,38 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from videod.config.settings import Settings
-from videod.errors import BadMessage
+from videod.errors import BadMessage, RedisRefused
 from videod.events import Teller, stamp
 from videod.job import Head, head
 from videod.jobqueue.connection import Connection, Script
 from videod.jobqueue.names import Names
 from videod.jobqueue.outbox import letter
+from videod.jobqueue.refusals import of_reply
 from videod.message import Envelope, fresh, read_envelope, read_message
 
 ALL = "*"
 ITSELF = "itself"
 PAGE = 500
+LIVE = ("running", "retry", "requeued")
+# a job may move on while the lists are read
+LOOKS = 10
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """A message that waits: the key where it stands, as which element, its id and what it asks for."""
+    """A message that waits: the key where it stands, as which element, and what it asks for."""
 
     key: str
     element: bytes
     envelope: Envelope | None
     head: Head
+    again: bool = False
 
 
 class Steer:
@@ -62,13 +68,20 @@ class Steer:
 
     # ------------------------------------------------------------- cancel and retry
     def cancel(self, ident: str) -> str:
-        """`removed` where it waited, `asked` where it runs; else the state of its record, '' without one."""
-        state = self._state(ident)
-        if state != "running" and (found := self.find(ident)):
-            answer = self._remove(ident, found)
-        else:
-            answer = self._run(self._cancel, self._cancel_keys(ident), [ident, 0, 1, "", "", "", ""])
-        return answer
+        """`removed` where it waited, `asked` where it runs; else the state of its record, '' without one.
+
+        What else waits under this id is dropped, too: once the job is cancelled it would run.
+        """
+        for _ in range(LOOKS):
+            state, token = self._record(ident)
+            waiting = self._waiting(ident)
+            job = _to_end(state, token, waiting)
+            if job is None and state not in LIVE:
+                return state
+            copies = [found for found in waiting if found.envelope is None and found is not job]
+            if (answer := self._end(ident, state, token, job, copies)) != "changed":
+                return answer
+        return self._record(ident)[0]
 
     def retry(self, ident: str, entry: bytes = b"") -> str:
         """Queue a dead or cancelled job once more, let a retry be due now; `queued`, or the state it is in.
@@ -76,9 +89,10 @@ class Steer:
         `entry` is its element in the dead list, if it has one.
         """
         names = self._names
-        flat = self._connection.call("HMGET", names.job(ident), "state", "message", "origin", "kind")
-        state, message, origin, kind = (value or b"" for value in flat)
-        if state == b"retry" and (found := self.find(ident)) and found.key == names.delayed:
+        flat = self._connection.call("HMGET", names.job(ident), "state", "message", "origin", "kind", "token")
+        state, message, origin, kind, token = (value or b"" for value in flat)
+        delayed = self._delayed(ident) if state == b"retry" else []
+        for found in (w for w in delayed if w.envelope and w.envelope.token.encode() == token):
             moved = self._connection.run(self._hurry, (names.delayed, names.abnormal_queue), (found.element,))
             return "queued" if moved else "retry"
         raw = message if state else _raw(entry)
@@ -90,57 +104,97 @@ class Steer:
         keys = (names.job(ident), target, names.dead)
         return self._run(self._again, keys, [ident, envelope.dumps(), entry, *_flat(record)])
 
-    def find(self, ident: str) -> Waiting | None:
-        """Where a job waits: in a list, or for its retry."""
-        names = self._names
-        lists = [*names.served, *(names.queue_of(node) for node in self._nodes())]
-        for name in dict.fromkeys(lists):
+    def _waiting(self, ident: str) -> list[Waiting]:
+        """All that waits under this id, in the lists (what is taken first comes first) and for its retry."""
+        names, call = self._names, self._connection.call
+        found: list[Waiting] = []
+        for name in dict.fromkeys([*names.served, *(names.queue_of(node) for node in self._nodes())]):
             first = 0
-            while page := self._connection.call("LRANGE", name, first, first + PAGE - 1):
-                for element in page:
-                    if (found := self._read(name, element)) and found[0] == ident:
-                        return found[1]
+            here: list[Waiting] = []
+            while page := call("LRANGE", name, first, first + PAGE - 1):
+                here += self._read(name, page, ident)
                 first += PAGE
-        for element in self._connection.call("ZRANGE", names.delayed, 0, -1):
-            if (found := self._read(names.delayed, element)) and found[0] == ident:
-                return found[1]
-        return None
+            found += reversed(here)
+        return found + self._delayed(ident)
 
-    def _read(self, key: str, element: bytes) -> tuple[str, Waiting] | None:
-        try:
-            envelope = read_envelope(element)
-            known = head(read_message(envelope.raw if envelope else element), self._settings)
-        except BadMessage:
-            return None
-        ident = envelope.id if envelope else known.id
-        return (ident, Waiting(key, element, envelope, known)) if ident else None
+    def _delayed(self, ident: str) -> list[Waiting]:
+        name = self._names.delayed
+        return self._read(name, self._connection.call("ZRANGE", name, 0, -1), ident)
 
-    def _remove(self, ident: str, found: Waiting) -> str:
-        envelope, known, s = found.envelope, found.head, self._settings
-        attempt = envelope.attempt if envelope else 1
-        event = Teller(ident, known.kind, s.node, attempt, known.meta).event("cancelled")
-        callback = letter(known.callback, "cancelled", event) if known.callback else ""
-        record = {"state": "cancelled", "kind": known.kind, "ended_at": stamp(), "attempt": attempt}
-        record |= {} if envelope else {"message": found.element, "origin": found.key}
-        arguments = [ident, round(s.keep_jobs * 1000), s.events_max, event, found.element]
-        arguments += ["zset" if found.key == self._names.delayed else "list", callback, *_flat(record)]
-        keys = [*self._cancel_keys(ident, found.key), *([known.reply_to] if known.reply_to else [])]
-        return self._run(self._cancel, keys, arguments)
+    def _read(self, key: str, elements: Iterable[bytes], ident: str) -> list[Waiting]:
+        """Those of this id, in their order."""
+        found: list[Waiting] = []
+        for element in elements:
+            if ident.encode() not in element and b"\\u" not in element:
+                continue  # reading all of a long list would take minutes
+            try:
+                envelope = read_envelope(element)
+                values = read_message(envelope.raw if envelope else element)
+            except BadMessage:
+                continue
+            known = head(values, self._settings)
+            if (envelope.id if envelope else known.id) == ident:
+                found.append(Waiting(key, element, envelope, known, values.get("again") is True))
+        return found
 
-    def _cancel_keys(self, ident: str, where: str = "") -> list[str]:
+    def _end(self, ident: str, state: str, token: str, job: Waiting | None, copies: list[Waiting]) -> str:
+        names, s = self._names, self._settings
+        first = "copy" if job is None else "own" if job.envelope else "fresh"
+        elements = [job, *copies] if job else copies
+        told: list[Any] = []
+        record: dict[str, Any] = {}
+        callback, repeated = "", "cancelled" if job else state
+        for found in elements:
+            attempt = found.envelope.attempt if found.envelope else 1
+            teller = Teller(ident, found.head.kind, s.node, attempt, found.head.meta)
+            event = teller.event("cancelled") if found is job else teller.event("duplicate", state=repeated)
+            told += [found.element, "zset" if found.key == names.delayed else "list", event]
+            if found is job:
+                callback = letter(found.head.callback, "cancelled", event) if found.head.callback else ""
+                record = {"state": "cancelled", "kind": found.head.kind, "ended_at": stamp(), "attempt": attempt}
+                record |= {} if found.envelope else {"message": found.element, "origin": found.key}
+        arguments = [ident, round(s.keep_jobs * 1000), s.events_max, state, token, callback, len(elements), first]
+        return self._run_told(ident, arguments + told, record, elements)
+
+    def _run_told(self, ident: str, arguments: list[Any], record: dict[str, Any], elements: list[Waiting]) -> str:
+        """Run it; lists of producers that Redis refuses cost their events only, first those of the copies."""
         names = self._names
-        return [names.job(ident), names.cancel(ident), names.events, names.outbox, where or names.job(ident)]
+        replies = [found.head.reply_to for found in elements]
+        fixed = [names.job(ident), names.cancel(ident), names.events, names.outbox]
+        for spared in dict.fromkeys((len(replies), 1, 0)):
+            asked = [reply if n < spared else None for n, reply in enumerate(replies)]
+            pairs = ((found.key, reply or fixed[0]) for found, reply in zip(elements, asked, strict=True))
+            try:
+                return self._run(self._cancel, [*fixed, *chain(*pairs)], [*arguments, *_flat(record)])
+            except RedisRefused as error:
+                if not any(of_reply(error, reply) for reply in asked):
+                    raise
+                if record and spared == 1:
+                    record["warnings"] = json.dumps([f"reply_to: {error}: events go to the stream only"])
+        raise AssertionError("without a reply_to none can be refused")
 
     def _run(self, script: Script, keys: Any, arguments: list[Any]) -> str:
         answer: bytes = self._connection.run(script, keys, arguments)
         return answer.decode()
 
-    def _state(self, ident: str) -> str:
-        state: bytes | None = self._connection.call("HGET", self._names.job(ident), "state")
-        return (state or b"").decode()
+    def _record(self, ident: str) -> tuple[str, str]:
+        """State and token of its record, '' without one."""
+        state, token = self._connection.call("HMGET", self._names.job(ident), "state", "token")
+        return (state or b"").decode(), (token or b"").decode("utf-8", "replace")
 
     def _nodes(self) -> list[str]:
         return [name.decode() for name in self._connection.call("HKEYS", self._names.nodes)]
+
+
+def _to_end(state: str, token: str, waiting: list[Waiting]) -> Waiting | None:
+    """Which of these a cancel ends: the envelope of the record, or the message that would run next.
+
+    An envelope with another token is no proof of anything; a copy of a job that is done would be dropped.
+    """
+    if state in LIVE:
+        own = (w for w in waiting if w.envelope and w.envelope.token == token)
+        return next(own, None) if state != "running" else None
+    return next((w for w in waiting if w.envelope is None and (state != "done" or w.again)), None)
 
 
 def _raw(entry: bytes) -> bytes:

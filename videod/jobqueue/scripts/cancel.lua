@@ -1,26 +1,46 @@
--- End a job that waits, or ask the node that runs it to end it. Proves: what is removed from a list ends
--- `cancelled` in the same transaction, and a job that has ended is not touched.
--- KEYS: job, cancel, events, outbox, where it waits (or job itself), reply (or none)
--- ARGV: id, keep ms, events_max, event, element ('' to ask the node), list or zset, callback, field, value, ...
--- Returns the state of the record, or 'removed', 'asked'.
-local job, cancel, events, where, reply = KEYS[1], KEYS[2], KEYS[3], KEYS[5], KEYS[6] or ''
-local id, keep, most, event, element, kind = unpack(ARGV, 1, 6)
+-- End a job that waits, or ask the node that runs it to end it, and drop what else waits under its id, so that none
+-- of it runs after all. Proves: the job ends `cancelled` once, in the transaction that removes all of this from the
+-- lists; where the record is no longer what the caller judged by, nothing is touched.
+-- KEYS: job, cancel, events, outbox, then for each element: where it stands, reply (or job for none)
+-- ARGV: id, keep ms, events_max, state and token that the caller saw, callback, how many elements,
+--       what the first of them is: `own` (the record's envelope), `fresh` (a message without a record), or `copy` (to
+--       ask the node), for each element: itself, list or zset, its event; then field, value, ...
+-- Returns 'removed', 'asked', or 'changed': look again.
+local job, cancel, events = KEYS[1], KEYS[2], KEYS[3]
+local id, keep, most, state, token, callback, count, first = unpack(ARGV, 1, 8)
+count = tonumber(count)
 local refused = wrong(job, 'hash', cancel, 'string', events, 'stream', KEYS[4], 'zset')
+for n = 1, count do
+  refused = refused or wrong(KEYS[3 + 2 * n], ARGV[7 + 3 * n])
+end
 if refused then return refused end
-local state = redis.call('HGET', job, 'state') or ''
-if element == '' then
-  if state ~= 'running' and state ~= 'requeued' and state ~= 'retry' then return state end
+local record = redis.call('HMGET', job, 'state', 'token')
+if (record[1] or '') ~= state or (record[2] or '') ~= token then return 'changed' end
+
+local function remove(n)
+  local where, element = KEYS[3 + 2 * n], ARGV[6 + 3 * n]
+  if ARGV[7 + 3 * n] == 'zset' then return redis.call('ZREM', where, element) end
+  return redis.call('LREM', where, 1, element)
+end
+
+local function tell(n, name)
+  local reply = KEYS[4 + 2 * n]
+  say(events, most, reply == job and '' or reply, keep, id, name, ARGV[8 + 3 * n])
+end
+
+if first == 'copy' then
   redis.call('SET', cancel, '1')
   redis.call('PEXPIRE', cancel, 86400000)
-  return 'asked'
+else
+  if remove(1) == 0 then return 'changed' end
+  redis.call('DEL', cancel)
+  if first == 'fresh' then redis.call('DEL', job) end
+  redis.call('HSET', job, unpack(ARGV, 9 + 3 * count))
+  if tonumber(keep) > 0 then redis.call('PEXPIRE', job, keep) end
+  if callback ~= '' then redis.call('ZADD', KEYS[4], now_ms(), callback) end
+  tell(1, 'cancelled')
 end
-local removed
-if kind == 'zset' then removed = redis.call('ZREM', where, element)
-else removed = redis.call('LREM', where, 1, element) end
-if removed == 0 then return state end
-redis.call('DEL', cancel)
-redis.call('HSET', job, unpack(ARGV, 8))
-if tonumber(keep) > 0 then redis.call('PEXPIRE', job, keep) end
-if ARGV[7] ~= '' then redis.call('ZADD', KEYS[4], now_ms(), ARGV[7]) end
-say(events, most, reply, keep, id, 'cancelled', event)
-return 'removed'
+for n = first == 'copy' and 1 or 2, count do
+  if remove(n) > 0 then tell(n, 'duplicate') end
+end
+return first == 'copy' and 'asked' or 'removed'
