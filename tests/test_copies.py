@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -71,7 +72,7 @@ def test_each_flight_stands_for_one_element(
 ) -> None:
     r.rpush(running(daemon), *held)
     shapes = [[text.encode() for text in flight] for flight in flights]
-    recovery = Recovery(settings, connection)
+    recovery = Recovery(settings, connection, logging.getLogger("test"))
     assert recovery.orphans(recovery.held(), shapes) == back
     assert r.lrange(QUEUE, 0, -1) == ["raw"] * back
     assert r.llen(running(daemon)) == len(held) - back
@@ -89,7 +90,7 @@ def test_a_forged_envelope_goes_back_and_changes_nothing(
     r.rpush(running(daemon), element)
     if record:
         r.hset("videod:job:x", mapping=record)
-    assert Recovery(settings, connection).at_start("crash") == 1
+    assert Recovery(settings, connection, logging.getLogger("test")).at_start("crash") == 1
     assert r.lrange(QUEUE, 0, -1) == [element.decode()]
     assert r.hgetall("videod:job:x") == record
     assert r.xlen("videod:events") == r.llen(running(daemon)) == 0

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon import ROOT, Daemon, until
+from tests.daemon import ROOT, Daemon, events, final, push, until
 from tests.redis_servers import BINARY, Tcp, Watched, free_port, short_folder, version
 from videod.jobqueue import rights
 
@@ -115,6 +115,42 @@ def test_what_is_wrong_is_one_line(daemon: Daemon, folder: Path) -> None:
         daemon.write(redis=server.url())
     finally:
         server.end()
+
+
+@pytest.mark.parametrize("end", ["killed", "stopped", "taken over"])
+def test_a_reply_list_without_a_right_keeps_no_message_back(daemon: Daemon, folder: Path, end: str) -> None:
+    server = Tcp(folder)
+    server.start()
+    other = Daemon(folder, "")
+    try:
+        r = server.client()
+        r.execute_command("ACL", "SETUSER", *acl_line().split()[1:])
+        url = f"redis://videod:{SECRET}@127.0.0.1:{server.port}/0"
+        daemon.start(redis=url, max_worker=1, lease=1)
+        push(r, {"id": "a", "kind": "sleep", "seconds": 30, "reply_to": "private"})
+        until(lambda: r.hget("videod:job:a", "state") == "running", 10, "it runs")
+        if end == "stopped":
+            assert daemon.stop("--now") == 1
+            assert (r.llen("video_info_queue"), r.llen(f"videod:running:{daemon.node}")) == (1, 0)
+        else:
+            daemon.kill()
+        if end == "taken over":
+            other.start(redis=url, node="other", max_worker=1, lease=1)
+        else:
+            daemon.start()
+        begun = "other" if end == "taken over" else daemon.node
+        until(lambda: r.hmget("videod:job:a", "state", "node") == ["running", begun], 20, "it runs again")
+        until(lambda: [e["event"] for e in events(r, "a")] == ["started", "requeued", "started"], 10, "it is told")
+        log = (other if end == "taken over" else daemon).log
+        assert "job=a reply_to: " in log and "give the user this right: events go to the stream only" in log
+        push(r, {"id": "w", "kind": "sleep", "reply_to": "private"})
+        assert daemon.command("cancel", "w").stdout == "w: cancelled\n"
+        assert final(r, "w")["event"] == "cancelled" and "private" in r.hget("videod:job:w", "warnings")
+        assert daemon.command("cancel", "a").stdout == "a: cancelled\n"
+    finally:
+        daemon.end()
+        other.end()
+        server.kill()
 
 
 @pytest.mark.skipif(OLD, reason="6.2 cannot say which rights a user has")

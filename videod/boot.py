@@ -130,7 +130,7 @@ def _connect(
     _wait_for(shared, server)
     node = Node(settings, shared)
     node.register()
-    recovery = Recovery(settings, shared)
+    recovery = Recovery(settings, shared, log)
     if found := recovery.at_start("drain" if orderly else "crash"):
         log.warning("took up %d messages that an earlier daemon had left", found)
     for scratch in folder_of(settings).iterdir():

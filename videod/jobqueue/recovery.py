@@ -6,23 +6,25 @@ list, to the right end of the list it came from. So they are taken next, in the 
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from videod.config.settings import Settings
-from videod.errors import BadMessage
+from videod.errors import BadMessage, RedisRefused
 from videod.events import Teller
 from videod.job import head
 from videod.jobqueue.connection import Connection, Script
 from videod.jobqueue.names import Names
+from videod.jobqueue.refusals import of_reply
 from videod.message import Envelope, read_envelope, read_message
 
 
 class Recovery:
     """Puts elements of a running list back where they came from: of our own, or of a node that is gone."""
 
-    def __init__(self, settings: Settings, connection: Connection) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, connection: Connection, log: logging.Logger) -> None:
+        self._settings, self._log = settings, log
         self._names = Names.of(settings)
         self._connection = connection
         self._script = Script("give_back")
@@ -72,8 +74,15 @@ class Recovery:
         names, s = self._names, self._settings
         keys = [names.running(node), self._list(envelope.origin, node), names.job(envelope.id), names.events]
         arguments = [element, envelope.dumps(), envelope.id, s.events_max, round(s.keep_jobs * 1000), told]
-        keys += [reply_to] if reply_to else []
-        return bool(self._connection.run(self._script, keys, [*arguments, envelope.crashes, envelope.token]) == b"back")
+        arguments += [envelope.crashes, envelope.token]
+        try:
+            answer = self._connection.run(self._script, [*keys, reply_to] if reply_to else keys, arguments)
+        except RedisRefused as error:
+            if not of_reply(error, reply_to):
+                raise
+            self._log.warning("job=%s reply_to: %s: events go to the stream only", envelope.id, error)
+            answer = self._connection.run(self._script, keys, arguments)
+        return bool(answer == b"back")
 
     def held(self, node: str = "") -> list[bytes]:
         """The running list of a node, ours by default, newest first."""
