@@ -18,6 +18,10 @@ from videod.errors import BadMessage
 from videod.fields import ID
 
 MAX_BYTES = 1 << 20
+# of an envelope: each byte of a message may need six in JSON
+MAX_ENVELOPE = 6 * MAX_BYTES + (1 << 12)
+# of a message that is too large, as much of its beginning is shown and put aside
+KEPT_BYTES = 4096
 MAX_DEPTH = 32
 ENVELOPE = b'{"videod":'
 _ADDRESS = re.compile(r"(?:/|https?://|file:|s3:|gs:|az:)", re.IGNORECASE)
@@ -60,6 +64,11 @@ def fresh(ident: str, raw: bytes, origin: str) -> Envelope:
     return Envelope(ident, secrets.token_hex(16), 1, 0, origin, raw)
 
 
+def too_large(element: bytes) -> bool:
+    """Whether a list element has more bytes than any that is sound: it is ended without being read."""
+    return len(element) > (MAX_ENVELOPE if element.startswith(ENVELOPE) else MAX_BYTES)
+
+
 def raw_as_json(raw: bytes) -> dict[str, str]:
     """`{"raw": text}`, or `{"raw_base64": …}` where the bytes are no UTF-8."""
     try:
@@ -72,6 +81,8 @@ def read_envelope(element: bytes) -> Envelope | None:
     """The envelope in a list element; None where it is no envelope, BadMessage where it is a broken one."""
     if not element.startswith(ENVELOPE):
         return None
+    if too_large(element):
+        raise BadMessage(f"the envelope has {len(element)} bytes, more than {MAX_ENVELOPE}")
     values = _loads(element, "envelope")
     if not isinstance(values, dict) or values.get("videod") != 1:
         raise BadMessage("is of a version that this daemon does not know", field="videod")

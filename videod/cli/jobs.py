@@ -67,7 +67,7 @@ def _brief(record: dict[str, Any]) -> dict[str, Any]:
 
 def _waiting(jobs: Browse, settings: Any) -> list[dict[str, Any]]:
     found = []
-    for name, element in jobs.waiting(WAITING):
+    for name, element, size in jobs.waiting(WAITING):
         try:
             envelope = read_envelope(element)
             raw = envelope.raw if envelope else element
@@ -76,6 +76,7 @@ def _waiting(jobs: Browse, settings: Any) -> list[dict[str, Any]]:
         except BadMessage:
             raw, ident, kind = element, "", "?"
         text = hide(raw.decode("utf-8", "replace"))[:2000]
+        text = text if size == len(element) else f"too large, {size} bytes: {text}"
         found.append({"id": ident, "kind": kind, "state": "waiting", "list": name, "message": text})
     return found
 

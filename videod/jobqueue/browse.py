@@ -7,12 +7,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from videod.config.settings import Settings
-from videod.jobqueue.connection import Connection
+from videod.jobqueue.connection import Connection, Script
 from videod.jobqueue.names import Names
+from videod.jobqueue.oversize import BOUNDS
+from videod.message import KEPT_BYTES
 
 JSON_FIELDS = ("error", "outputs", "warnings")
 NUMBERS = ("attempt", "crashes", "tool_crashes", "percent")
 HIDDEN = ("token",)
+MOST_RUNNING = 1000
 BRIEF = ("kind", "state", "node", "stage", "percent", "attempt", "taken_at", "ended_at", "error")
 
 
@@ -47,11 +50,10 @@ class Browse:
 
     def running(self) -> list[dict[str, Any]]:
         """The jobs that this node works on, oldest first; what is not claimed yet has no id."""
-        elements = self._connection.call("LRANGE", self._names.running(), 0, -1)
         found = []
-        for element in reversed(elements):
+        for size, element in self._peek(self._names.running(), MOST_RUNNING):
             try:
-                ident = json.loads(element).get("id", "")
+                ident = json.loads(element).get("id", "") if size == len(element) else ""
             except (ValueError, AttributeError, RecursionError):  # raw yet: anything at all
                 ident = ""
             record = self.job(ident) if isinstance(ident, str) and ident else None
@@ -66,13 +68,16 @@ class Browse:
         sets = (self._names.delayed, self._names.outbox)
         return found | {name: int(self._connection.call("ZCARD", name)) for name in sets}
 
-    def waiting(self, most: int) -> list[tuple[str, bytes]]:
-        """The next messages of each list, in the order in which they are taken: [(list, raw)]."""
-        found = []
-        for name in self._names.served:
-            elements = self._connection.call("LRANGE", name, -most, -1)
-            found += [(name, element) for element in reversed(elements)]
-        return found
+    def waiting(self, most: int) -> list[tuple[str, bytes, int]]:
+        """The next messages of each list, in the order in which they are taken: [(list, raw, length)].
+
+        Of one that is too large the beginning.
+        """
+        return [(name, element, size) for name in self._names.served for size, element in self._peek(name, most)]
+
+    def _peek(self, name: str, most: int) -> list[tuple[int, bytes]]:
+        flat = self._connection.run(Script("peek"), (name,), (most, *BOUNDS, KEPT_BYTES))
+        return list(zip(flat[::2], flat[1::2], strict=True))
 
     def nodes(self) -> dict[str, dict[str, Any]]:
         """The nodes by name."""

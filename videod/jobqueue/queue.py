@@ -18,7 +18,8 @@ from videod.events import Teller, stamp
 from videod.jobqueue.connection import BLOCK_SECONDS, Connection, Script
 from videod.jobqueue.names import Names
 from videod.jobqueue.outbox import letter
-from videod.message import Envelope, raw_as_json
+from videod.jobqueue.oversize import BOUNDS, Oversize
+from videod.message import Envelope, raw_as_json, too_large
 
 ABNORMAL_EVERY = 16
 MOST_DUE = 100
@@ -74,6 +75,7 @@ class JobQueue:
         self._take, self._claim, self._finish = Script("take"), Script("claim"), Script("finish")
         self._retry, self._round = Script("retry"), Script("round")
         self._progress, self._tell, self._forward = Script("progress"), Script("tell"), Script("forward")
+        self._oversize = Oversize(settings, shared)
         self._order = self._orders()
 
     def _orders(self) -> Iterator[tuple[str, ...]]:
@@ -85,17 +87,22 @@ class JobQueue:
             yield (abnormal, *turn) if n % ABNORMAL_EVERY == 0 else (*turn, abnormal)
 
     def take(self) -> Taken | None:
-        """One message, moved to the running list; waits for one in `queue` up to BLOCK_SECONDS.
+        """One message, moved to the running list; waits for one in `queue` up to BLOCK_SECONDS. One that is
+        too large ends here.
 
         Call it only with a free slot in hand. RedisAway may hide a move whose answer was lost: see
         `Recovery.orphans`.
         """
         running = self.names.running()
-        found = self.shared.run(self._take, (running, *next(self._order)), ())
-        if found:
-            return Taken(found[1], found[0].decode())
-        element = self.shared.call("BLMOVE", self.names.queue, running, "RIGHT", "LEFT", BLOCK_SECONDS)
-        return None if element is None else Taken(element, self.names.queue)
+        found = self.shared.run(self._take, (running, *next(self._order)), BOUNDS)
+        if not found:
+            element = self.shared.call("BLMOVE", self.names.queue, running, "RIGHT", "LEFT", BLOCK_SECONDS)
+            found = [] if element is None else [self.names.queue.encode(), element]
+        if len(found) < 2 or too_large(found[1]):
+            if found:
+                self._oversize.end()
+            return None
+        return Taken(found[1], found[0].decode())
 
     def claim(
         self, taken: Taken, claim: Claim, *, token: str, again: bool, bad: bool, record: Mapping[str, Any]

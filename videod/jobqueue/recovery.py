@@ -16,6 +16,7 @@ from videod.events import Teller
 from videod.job import head
 from videod.jobqueue.connection import Connection, Script
 from videod.jobqueue.names import Names
+from videod.jobqueue.oversize import Oversize
 from videod.jobqueue.refusals import of_reply
 from videod.message import Envelope, read_envelope, read_message
 
@@ -28,6 +29,7 @@ class Recovery:
         self._names = Names.of(settings)
         self._connection = connection
         self._script = Script("give_back")
+        self._oversize = Oversize(settings, connection)
 
     def at_start(self, why: str) -> int:
         """Before anything is taken: all that the daemon before us held; how many that were.
@@ -85,7 +87,8 @@ class Recovery:
         return bool(answer == b"back")
 
     def held(self, node: str = "") -> list[bytes]:
-        """The running list of a node, ours by default, newest first."""
+        """The running list of a node, ours by default, newest first; without what is too large, which ends here."""
+        self._oversize.end(node)
         held: list[bytes] = self._connection.call("LRANGE", self._names.running(node), 0, -1)
         return held
 

@@ -23,6 +23,12 @@ local function say(events, most, reply, keep, id, name, json)
   return 1
 end
 
+-- Whether an element is larger than any that is sound: `most` bytes, or `whole` for an envelope of ours.
+local function too_large(element, most, whole)
+  local ours = string.sub(element, 1, 10) == '{"videod":'
+  return #element > tonumber(ours and whole or most)
+end
+
 -- The time of Redis in ms: those of the nodes differ.
 local function now_ms()
   local now = redis.call('TIME')
