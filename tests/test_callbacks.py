@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import http.client
@@ -10,15 +11,20 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.chaos.world import FAKETIME
 from tests.daemon import ROOT, Daemon, events, final, push, until
 from tests.origin import Origin, Page
+from videod import postman
 from videod.attempt import delay_after
+from videod.config import load
+from videod.jobqueue.outbox import Letter
 from videod.postman import sign
 
 SECRET = "correct horse"
@@ -145,6 +151,61 @@ def test_a_receiver_that_hangs_holds_up_nobody(serving: Daemon, r, receiver: Ori
     assert r.zcard("videod:outbox") == 3
     for connection in (*held, silent):
         connection.close()
+
+
+def drip(where: socket.socket, over: threading.Event) -> None:
+    """Serve each caller a byte of an endless head now and then; ends with `over`."""
+    callers: list[socket.socket] = []
+    where.settimeout(0.2)
+    while not over.wait(0.2):
+        with contextlib.suppress(TimeoutError):
+            callers.append(where.accept()[0])
+        for caller in callers:
+            with contextlib.suppress(OSError):
+                caller.send(b"H")
+    for caller in callers:
+        caller.close()
+
+
+def test_a_receiver_that_drips_is_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It is never silent for long, and would hold one of four hands for ever."""
+    over = threading.Event()
+    monkeypatch.setattr(postman, "LONGEST_SECONDS", 1.0)
+    (tmp_path / "videod.ini").write_text(f"[DEFAULT]\nallow_hosts = * 127.0.0.1\nstate_dir = {tmp_path}\n")
+    settings = load(str(tmp_path / "videod.ini")).settings("prod")
+    with socket.create_server(("127.0.0.1", 0)) as where:
+        thread = threading.Thread(target=drip, args=(where, over))
+        thread.start()
+        url = f"http://127.0.0.1:{where.getsockname()[1]}/"
+        assert "no whole answer within 1 s" in postman.deliver(Letter("d", url, "done", "x" * (1 << 20)), settings)
+        assert "no whole answer within 1 s" in postman.deliver(Letter("d", url, "done", "{}"), settings)
+        over.set()
+        thread.join()
+
+
+def test_who_answers_slowly_is_told_whole(tmp_path: Path) -> None:
+    """A body that fits no buffer, to who reads late, and an answer whose body never comes."""
+    (tmp_path / "videod.ini").write_text(f"[DEFAULT]\nallow_hosts = * 127.0.0.1\nstate_dir = {tmp_path}\n")
+    settings = load(str(tmp_path / "videod.ini")).settings("prod")
+    got: list[int] = []
+    body = "x" * (16 << 20)
+
+    def answer(where: socket.socket) -> None:
+        with where.accept()[0] as caller, caller.makefile("rb") as file:
+            time.sleep(1)  # longer than one wait of a patient socket
+            while (line := file.readline()) != b"\r\n":
+                if line.lower().startswith(b"content-length:"):
+                    got.append(len(body) - int(line.split(b":")[1]))
+            got.append(len(file.read(len(body))))
+            caller.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort")
+
+    with socket.create_server(("127.0.0.1", 0)) as where:
+        thread = threading.Thread(target=answer, args=(where,))
+        thread.start()
+        url = f"http://127.0.0.1:{where.getsockname()[1]}/"
+        assert postman.deliver(Letter("d", url, "done", body), settings) == ""
+        thread.join()
+    assert got == [0, len(body)]
 
 
 def test_kill_9_loses_none(serving: Daemon, r, receiver: Origin) -> None:

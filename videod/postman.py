@@ -26,6 +26,8 @@ from videod.transfer.urls import check_url
 
 AT_ONCE = 4
 WAIT_SECONDS = 10.0
+# for the whole of a delivery: a receiver that drips a byte now and then is never silent
+LONGEST_SECONDS = 30.0
 FIRST_DELAY = 10.0
 DAY = 86400.0
 
@@ -110,15 +112,26 @@ def deliver(letter: Letter, settings: Settings) -> str:
     }
     if settings.callback_secret:
         headers["X-Videod-Signature"] = sign(body, settings.callback_secret, int(time.time()))
+    until = time.monotonic() + LONGEST_SECONDS
+
+    def check() -> None:
+        if time.monotonic() > until:
+            raise Broken(f"no whole answer within {LONGEST_SECONDS:.0f} s")
+
+    status = 0
     try:
         url = check_url(letter.url)
         with (
-            Http(Guard.of(settings), proxy=settings.proxy, connect=WAIT_SECONDS, read=WAIT_SECONDS) as client,
+            Http(
+                Guard.of(settings), proxy=settings.proxy, connect=WAIT_SECONDS, read=WAIT_SECONDS, check=check
+            ) as client,
             client.request("POST", url, headers, body) as response,
         ):
-            return "" if 200 <= response.status < 300 else f"{url.shown} answered {response.status}"
+            status = response.status
     except (Broken, Failure) as error:
-        return hide(f"{hide(letter.url)}: {error}")
+        if not status:  # else only its body did not come, which says nothing
+            return hide(f"{hide(letter.url)}: {error}")
+    return "" if 200 <= status < 300 else f"{url.shown} answered {status}"
 
 
 def sign(body: bytes, secret: str, at: int) -> str:

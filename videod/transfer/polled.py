@@ -15,11 +15,13 @@ from errno import EINPROGRESS
 from typing import Any, TypeVar
 
 TICK = 0.2
+PIECE = 1 << 16
 T = TypeVar("T")
 
 
 class Patience:
-    """Waits `silence` seconds for a peer and asks `check` before each read and five times a second meanwhile.
+    """Waits `silence` seconds for a peer and asks `check` before each read and each piece that is sent, and five times
+    a second meanwhile.
 
     What `check` raises ends the wait; a peer that is silent for too long gives TimeoutError. Safe for several
     threads if `check` is.
@@ -82,10 +84,20 @@ class Patience:
 
 def _kinds(patience: Patience) -> tuple[type[socket.socket], type[ssl.SSLSocket]]:
     class Plain(socket.socket):
+        def sendall(self, data: Any, *flags: Any) -> None:
+            with memoryview(data) as view, view.cast("B") as left:
+                sent = 0
+                while sent < len(left):
+                    piece = left[sent : sent + PIECE]
+                    sent += patience.wait(lambda piece=piece: socket.socket.send(self, piece, *flags))  # type: ignore[misc]
+
         def recv_into(self, *where: Any) -> int:
             return patience.wait(lambda: socket.socket.recv_into(self, *where))
 
     class Tls(ssl.SSLSocket):
+        def send(self, data: Any, flags: int = 0) -> int:  # which sendall calls
+            return patience.wait(lambda: ssl.SSLSocket.send(self, data, flags))
+
         def recv_into(self, *where: Any) -> int:
             return patience.wait(lambda: ssl.SSLSocket.recv_into(self, *where))
 
