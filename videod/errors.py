@@ -6,6 +6,8 @@ producers see in events (docs/protocol.md).
 
 from __future__ import annotations
 
+from videod.redact import hide
+
 
 class VideodError(Exception):
     """Anything a user can cause; its text is one line: what: where: what to do."""
@@ -220,12 +222,12 @@ class Unfit(Internal, Machine):
 
 
 def as_event(failure: Failure) -> dict[str, object]:
-    """The `error` object of an event: code, stage, message, detail; `files` where a download lists them."""
+    """The `error` object of an event: code, stage, message, detail, secrets hidden; `files` where there are some."""
     error: dict[str, object] = {
         "code": failure.code,
         "stage": failure.stage,
-        "message": failure.message,
-        "detail": failure.detail,
+        "message": hide(failure.message),
+        "detail": hide(failure.detail),
     }
     if failure.facts is not None:
         error["files"] = failure.facts

@@ -10,7 +10,7 @@ from typing import Any
 from videod.cli.where import browse
 from videod.errors import UsageError, VideodError
 from videod.logs import visible
-from videod.redact import hide
+from videod.redact import hide_message
 
 
 def dead(arguments: argparse.Namespace) -> int:
@@ -55,4 +55,4 @@ def _read(entry: bytes) -> dict[str, Any]:
 
 
 def _shown(entry: dict[str, Any]) -> dict[str, Any]:
-    return {**entry, "raw": hide(entry["raw"])} if isinstance(entry.get("raw"), str) else entry
+    return {**entry, "raw": hide_message(entry["raw"])} if isinstance(entry.get("raw"), str) else entry

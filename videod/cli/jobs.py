@@ -13,7 +13,7 @@ from videod.job import head
 from videod.jobqueue.browse import Browse
 from videod.logs import visible
 from videod.message import read_envelope, read_message
-from videod.redact import hide
+from videod.redact import hide_message
 
 WAITING = 100
 STATES = ("running", "waiting", "retry", "requeued", "done", "dead", "cancelled", "duplicate")
@@ -46,7 +46,7 @@ def show(arguments: argparse.Namespace) -> int:
     if record is None:
         raise VideodError(f"no job of this id: {arguments.id}: it never came, or its record expired")
     if isinstance(record.get("message"), str):
-        record["message"] = hide(record["message"])
+        record["message"] = hide_message(record["message"])
     if arguments.json:
         print(json.dumps(record))
         return 0
@@ -75,7 +75,7 @@ def _waiting(jobs: Browse, settings: Any) -> list[dict[str, Any]]:
             ident, kind = (envelope.id if envelope else known.id) or "", known.kind
         except BadMessage:
             raw, ident, kind = element, "", "?"
-        text = hide(raw.decode("utf-8", "replace"))[:2000]
+        text = hide_message(raw.decode("utf-8", "replace"))[:2000]
         text = text if size == len(element) else f"too large, {size} bytes: {text}"
         found.append({"id": ident, "kind": kind, "state": "waiting", "list": name, "message": text})
     return found
