@@ -17,6 +17,8 @@ def dead(arguments: argparse.Namespace) -> int:
     """List them, or drop one or all from the list (their records stay until they expire)."""
     if arguments.all and arguments.drop is None:
         raise UsageError("--all goes with --drop: command line: videod dead --drop --all")
+    if arguments.drop is not None and bool(arguments.drop) == arguments.all:
+        raise UsageError("one message or all?: command line: videod dead --drop ID, or videod dead --drop --all")
     _, jobs = browse(arguments.config, arguments.env)
     entries = jobs.dead()
     if arguments.drop is None:

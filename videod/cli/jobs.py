@@ -8,7 +8,7 @@ import shutil
 from typing import Any
 
 from videod.cli.where import browse
-from videod.errors import BadMessage, VideodError
+from videod.errors import BadMessage, UsageError, VideodError
 from videod.job import head
 from videod.jobqueue.browse import Browse
 from videod.logs import visible
@@ -21,9 +21,9 @@ STATES = ("running", "waiting", "retry", "requeued", "done", "dead", "cancelled"
 
 def list_(arguments: argparse.Namespace) -> int:
     """Running and ended jobs from their records, waiting messages from their lists (the next 100)."""
-    here, jobs = browse(arguments.config, arguments.env)
     if arguments.state and arguments.state not in STATES:
-        raise VideodError(f"'{arguments.state}' is no state: --state: one of {', '.join(STATES)}")
+        raise UsageError(f"'{arguments.state}' is no state: --state: one of {', '.join(STATES)}")
+    here, jobs = browse(arguments.config, arguments.env)
     found = [_brief(record) for record in jobs.jobs()]
     found.sort(key=lambda job: str(job.get("taken_at", "")), reverse=True)
     known = {job["id"] for job in found}

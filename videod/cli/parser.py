@@ -39,6 +39,17 @@ def build() -> argparse.ArgumentParser:
     return parser
 
 
+def _named(given: str) -> str:
+    """An argument that names something: not empty, which would pass for none, and UTF-8, as all keys are."""
+    if not given:
+        raise argparse.ArgumentTypeError("is empty")
+    try:
+        given.encode()
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError("is no UTF-8") from None
+    return given
+
+
 def _lazy(file: str, function: str) -> Callable[[argparse.Namespace], int]:
     def run(arguments: argparse.Namespace) -> int:
         found: int = getattr(importlib.import_module(f"videod.cli.{file}"), function)(arguments)
@@ -61,7 +72,7 @@ def _word(parser: Parser) -> Parser:
 
 
 def _option(parser: Parser) -> Parser:
-    parser.add_argument("-e", "--env", metavar="ENV", help=ENV_HELP)
+    parser.add_argument("-e", "--env", metavar="ENV", type=_named, help=ENV_HELP)
     return parser
 
 
@@ -94,7 +105,7 @@ def _look(verbs: Verbs) -> None:
     check = _verb(verbs, "check", "check", "check configuration, tools, Redis, storage and disk", "videod check prod")
     _json(_word(check))
     log = _option(_verb(verbs, "log", "log", "print the debug log, of one job if named", "videod log -f my-job-1"))
-    log.add_argument("id", metavar="ID", nargs="?", help="only lines of this job")
+    log.add_argument("id", metavar="ID", type=_named, nargs="?", help="only lines of this job")
     log.add_argument("-f", "--follow", action="store_true", help="go on as it grows")
     log.add_argument(
         "-n", "--lines", metavar="N", type=int, default=100, help="begin with the last N lines (default 100)"
@@ -121,16 +132,21 @@ def _jobs(verbs: Verbs) -> None:
     jobs = _json(
         _option(_verb(verbs, "list", "jobs", "list jobs: running, waiting and ended", "videod list --state dead"))
     )
-    jobs.add_argument("--state", metavar="STATE", help="only jobs in this state")
+    jobs.add_argument("--state", metavar="STATE", type=_named, help="only jobs in this state")
     show = _json(_option(_verb(verbs, "show", "jobs", "show one job whole", "videod show my-job-1")))
-    show.add_argument("id", metavar="ID", help="the job's id")
+    show.add_argument("id", metavar="ID", type=_named, help="the job's id")
     dead = _json(
         _option(
             _verb(verbs, "dead", "dead", "list messages that ended dead, or drop them", "videod dead --drop my-job-1")
         )
     )
     dead.add_argument(
-        "--drop", metavar="ID", nargs="?", const="", help="take this one out of the list; with --all: every one"
+        "--drop",
+        metavar="ID",
+        nargs="?",
+        const="",
+        type=_named,
+        help="take this one out of the list; with --all: every one",
     )
     dead.add_argument("--all", action="store_true", help="with --drop: all of them")
     _steer(verbs)
@@ -146,14 +162,14 @@ def _jobs(verbs: Verbs) -> None:
 def _steer(verbs: Verbs) -> None:
     text = "end a job: remove it where it waits, kill it where it runs"
     cancel = _json(_option(_verb(verbs, "cancel", "steer", text, "videod cancel my-job-1")))
-    cancel.add_argument("id", metavar="ID", help="the job's id")
+    cancel.add_argument("id", metavar="ID", type=_named, help="the job's id")
     text = "queue a dead or cancelled job once more, or a retry at once"
     retry = _json(_option(_verb(verbs, "retry", "steer", text, "videod retry --all")))
-    retry.add_argument("id", metavar="ID", nargs="?", help="the job's id")
+    retry.add_argument("id", metavar="ID", type=_named, nargs="?", help="the job's id")
     retry.add_argument("--all", action="store_true", help="all that are in the list of dead messages")
     _json(_option(_verb(verbs, "nodes", "nodes", "show who serves this queue, since when, doing what", "videod nodes")))
     text = "take no more messages, on all nodes or one; what runs goes on"
     pause = _json(_option(_verb(verbs, "pause", "nodes", text, "videod pause --node video1")))
     resume = _json(_option(_verb(verbs, "resume", "nodes", "take messages again", "videod resume")))
     for parser in (pause, resume):
-        parser.add_argument("--node", metavar="NODE", help="this node only")
+        parser.add_argument("--node", metavar="NODE", type=_named, help="this node only")
