@@ -31,6 +31,8 @@ def log(arguments: argparse.Namespace) -> int:
                 for line in _follow(file, path):
                     if _wanted(line, arguments.id):
                         print(visible(line.rstrip("\n")), flush=True)
+    except BrokenPipeError:
+        raise
     except OSError as error:
         raise VideodError(f"cannot read the log: {path}: {error.strerror}") from None
     return 0

@@ -11,7 +11,7 @@ from pathlib import Path
 from videod.cli.wait import Watch, report
 from videod.cli.where import connect, place
 from videod.config import Settings
-from videod.errors import BadMessage, UsageError
+from videod.errors import BadMessage, UsageError, VideodError
 from videod.intake import Rejected, read
 from videod.jobqueue import Connection
 from videod.jobqueue.browse import Browse
@@ -28,11 +28,13 @@ def push(arguments: argparse.Namespace) -> int:
     connection = connect(settings)
     watch = Watch(connection, settings, raw)
     ident = queue(connection, settings, raw)
+    if not arguments.wait or not arguments.json:
+        try:
+            print(json.dumps({"id": ident}) if arguments.json else ident, flush=True)
+        except OSError as error:
+            raise VideodError(f"the job is queued, but stdout: {error.strerror}: {ident}: see videod show") from None
     if not arguments.wait:
-        print(json.dumps({"id": ident}) if arguments.json else ident)
         return 0
-    if not arguments.json:
-        print(ident, flush=True)
     record = watch.to_the_end(quiet=arguments.json)
     return report(record, as_json=arguments.json)
 
