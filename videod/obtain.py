@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from videod.errors import OutOfRange, Permanent
 from videod.media.examine import examine
+from videod.media.film import Film
 from videod.media.model import Cut, Plan, Source
 from videod.media.plan import plan
-from videod.media.window import Film, Unreadable, Window
+from videod.media.window import Unreadable, Window
 from videod.transfer import fetch
 
 if TYPE_CHECKING:

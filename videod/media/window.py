@@ -1,51 +1,30 @@
-"""A remote MP4 of which only the index is read, and of its samples only what the clips need.
+"""What one clip needs of a remote MP4: which samples, and the small local file, a window, that is made of them.
 
-What a clip needs becomes a small local file of its own, a window, which is examined and cut like any other file.
-The plan is made on the whole index, so that times count from the first frame of the source.
+A window is examined and cut like any other file; its plan comes from the index of the whole.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
 
-from videod.media.frames import Table, shown, trouble
-from videod.media.model import Cut, Frames, Media, Plan, Source, Video
-from videod.media.plan import MICRO, micro, plan
-from videod.media.splice import Unspliced
-from videod.mp4.boxes import BadMp4
+from videod.media.model import Cut, Frames, Plan, Source
+from videod.media.plan import MICRO, micro
 from videod.mp4.copying import FileCopy
-from videod.mp4.index import Index, load
-from videod.mp4.model import UPRIGHT, Movie, Placement, Samples, Track, join
+from videod.mp4.model import Movie, Placement, Samples, Track
 from videod.mp4.output import TrackOut
 from videod.mp4.writer import write
 
-_CODECS = {b"avc1": "h264", b"avc3": "h264", b"hvc1": "hevc", b"hev1": "hevc", b"av01": "av1", b"vp09": "vp9"}
-_CODECS |= {b"mp4v": "mpeg4"}
 # sound that is fetched beside what is needed, on both sides: coded frames overlap, and decoders want a run-in
 MARGIN = Fraction(1, 4)
-_SOUND, _PICTURE = b"soun", b"vide"
+_SOUND = b"soun"
 
 
 class Unreadable(Exception):
     """The file is not one of which a part could be taken: the whole has to be fetched. The text says why."""
-
-
-class Parts(Protocol):
-    """A source that is read in parts, see transfer.ranges.Remote."""
-
-    @property
-    def size(self) -> int: ...  # noqa: D102
-
-    def read(self, start: int, length: int) -> bytes: ...  # noqa: D102
-
-    def fetch(  # noqa: D102
-        self, spans: Iterable[tuple[int, int]], path: Path, on_progress: Callable[[float], None] = ...
-    ) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -116,110 +95,8 @@ class Window:
         return replace(made, start=micro(self.plan.start) / MICRO, end=micro(self.plan.end) / MICRO)
 
 
-class Film:
-    """The index of a remote MP4. Raises Unreadable from any call."""
-
-    def __init__(self, parts: Parts) -> None:
-        try:
-            self._index: Index = load(parts.read, parts.size)
-        except BadMp4 as error:
-            raise Unreadable(str(error)) from None
-        self._size = parts.size
-
-    @property
-    def index_bytes(self) -> int:
-        """How much was read."""
-        return self._index.bytes_read
-
-    def window(self, start: float | None, end: float | None, cut: str, container: str) -> Window:
-        """What a clip needs. Raises OutOfRange as `plan` does."""
-        try:
-            movie = self._reach(start, end)
-            video = _picture(movie)
-            table, ticks = _table(video, movie.timescale)
-            frames = shown(table, Fraction(1, video.timescale), Fraction(0))
-            wanted = plan(_media(video, self._size), frames, start, end, cut, container)
-            return _window(movie, video, ticks, wanted, frames)
-        except (BadMp4, Unspliced) as error:
-            raise Unreadable(str(error)) from None
-
-    def _reach(self, start: float | None, end: float | None) -> Movie:
-        index = self._index
-        if not index.movie.fragmented:
-            return index.movie
-        first = index.first
-        video = _picture(first)
-        _, ticks = _table(video, first.timescale)
-        zero = Fraction(min(video.samples.pts) + ticks, video.timescale)
-        low = zero + Fraction(repr(start or 0.0))
-        high = zero + Fraction(repr(end)) if end is not None else Fraction(1 << 40)
-        return _both(first, index.span(low, high + 1))
-
-
-def _both(first: Movie, span: Movie) -> Movie:
-    """The samples of the begin and of a span; those that are in both, once."""
-    tracks = []
-    for a, b in zip(first.tracks, span.tracks, strict=True):
-        known = set(a.samples.offsets)
-        new = next((n for n, offset in enumerate(b.samples.offsets) if offset not in known), len(b.samples))
-        tracks.append(replace(a, samples=join([a.samples, Piece(b, new, len(b.samples)).samples])))
-    return replace(first, tracks=tuple(tracks))
-
-
-def _picture(movie: Movie) -> Track:
-    video = movie.lead
-    if video is None or video.handler != _PICTURE or not len(video.samples):
-        raise Unreadable("the index has no picture")
-    if any(track.encrypted for track in movie.tracks):
-        raise Unreadable("it is encrypted")
-    if any(track.descriptions > 1 for track in movie.tracks) or video.codec not in _CODECS:
-        raise Unreadable("several sample entries in a track, or a codec that is rare in MP4")
-    if len([track for track in movie.tracks if track.handler == _PICTURE]) > 1:
-        raise Unreadable("several pictures")
-    return video
-
-
-def _media(video: Track, size: int) -> Media:
-    """As much as a plan asks for."""
-    turned = 0 if video.header.matrix == UPRIGHT else 90
-    shape = video.header.width >> 16, video.header.height >> 16
-    picture = Video(0, _CODECS[video.codec], *shape, Fraction(1, video.timescale), rotation=turned)
-    return Media("", ("mov",), size, picture)
-
-
-def _table(video: Track, timescale: int) -> tuple[Table, int]:
-    """The packets as ffprobe would list them, and what was added to the times of the track."""
-    placement, shift = video.placement(timescale), video.shift(timescale)
-    if placement is None or shift is None:
-        raise Unreadable("an edit list of an unusual shape")
-    ticks = round(shift * video.timescale)
-    s, low = video.samples, placement.media_time
-    lasts = placement.duration
-    # an edit list counts in a coarser clock
-    high = None if lasts is None else low + (lasts + Fraction(1, timescale)) * video.timescale
-    hidden = [pts < low or (high is not None and pts >= high) for pts in s.pts]
-    flags = bytearray(key | hide << 1 for key, hide in zip(s.sync, hidden, strict=True))
-    table = Table(
-        array("q", [pts + ticks for pts in s.pts]),
-        array("q", [dts + ticks for dts in s.dts]),
-        array("q", s.durations),
-        flags,
-    )
-    if 1 not in s.sync:
-        raise Unreadable("the index names no key frame")
-    # where only parts of a file are known there are leaps between them
-    wrong = trouble(table, Fraction(1, video.timescale))
-    if wrong and (wrong != "clock" or not _leaps(s)):
-        raise Unreadable(f"its times are {wrong}")
-    return table, ticks
-
-
-def _leaps(samples: Samples) -> bool:
-    """Whether decoding leaves out what is not known."""
-    return any(a + lasts < b for a, b, lasts in zip(samples.dts, samples.dts[1:], samples.durations, strict=False))
-
-
-def _window(movie: Movie, video: Track, ticks: int, wanted: Plan, frames: Frames) -> Window:
+def window_of(movie: Movie, video: Track, ticks: int, wanted: Plan, frames: Frames) -> Window:
+    """The window of a plan; `ticks` was added to the track's times. Raises Unreadable."""
     s = video.samples
     pts = [time + ticks for time in s.pts]
     wants = set(wanted.pts)
