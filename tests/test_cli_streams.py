@@ -70,6 +70,7 @@ def test_an_argument_that_names_nothing_is_a_usage_error(daemon: Daemon, r) -> N
         assert (done.returncode, done.stderr.count("\n"), done.stdout) == (2, 1, ""), (argv, done)
         assert done.stderr.startswith("videod: ") and "internal fault" not in done.stderr
     assert r.hgetall("videod:paused") == {}
+    assert daemon.command("dead", "--drop", "--all").returncode == 0
 
 
 def test_the_messages_of_a_node_that_never_returns(daemon: Daemon, r) -> None:

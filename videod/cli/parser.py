@@ -144,7 +144,7 @@ def _jobs(verbs: Verbs) -> None:
         "--drop",
         metavar="ID",
         nargs="?",
-        const="",
+        const=False,
         type=_named,
         help="take this one out of the list; with --all: every one",
     )
