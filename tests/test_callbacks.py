@@ -98,7 +98,7 @@ def test_tried_again_under_the_same_delivery_id(serving: Daemon, r, receiver: Or
     assert len({seen.headers["x-videod-delivery"] for seen in receiver.seen("/hook")}) == 1
     assert len({seen.body for seen in receiver.seen("/hook")}) == 1
     assert not receiver.seen("/elsewhere")
-    assert "delivered, try 4" in serving.log
+    until(lambda: "delivered, try 4" in serving.log, 5, "and that is said, a moment later")
 
 
 def test_the_delay_grows_to_an_hour() -> None:
