@@ -144,9 +144,9 @@ def test_a_reply_list_without_a_right_keeps_no_message_back(daemon: Daemon, fold
         log = (other if end == "taken over" else daemon).log
         assert "job=a reply_to: " in log and "give the user this right: events go to the stream only" in log
         push(r, {"id": "w", "kind": "sleep", "reply_to": "private"})
-        assert daemon.command("cancel", "w").stdout == "w: cancelled\n"
+        assert daemon.command("cancel", "-e", "prod", "w").stdout == "w: cancelled\n"
         assert final(r, "w")["event"] == "cancelled" and "private" in r.hget("videod:job:w", "warnings")
-        assert daemon.command("cancel", "a").stdout == "a: cancelled\n"
+        assert daemon.command("cancel", "-e", "prod", "a").stdout == "a: cancelled\n"
     finally:
         daemon.end()
         other.end()

@@ -61,7 +61,7 @@ def test_a_node_that_was_stopped_past_its_lease_commits_nothing(daemon: Daemon, 
     daemon.start(lease=LEASE, upload_paths=tmp_path)
     other.write(upload_paths=tmp_path)
     result = tmp_path / "result.mp4"
-    push(r, {"id": "clip", "url": str(film), "start": 0.5, "end": 19, "upload": f"file:{result}"})
+    push(r, {"id": "clip", "url": str(film), "start": 0.5, "end": 19, "cut": "encode", "upload": f"file:{result}"})
     push(r, {"id": "nap", "kind": "sleep", "seconds": 5})
     running(r, "nap", daemon.node)
     until(lambda: "encode" in (r.hget("videod:job:clip", "stage") or ""), 20, "it encodes")
