@@ -26,6 +26,7 @@ from videod.intake import Order, read
 from videod.jobqueue import Connection, Health
 from videod.logs import JobLog
 from videod.process import Guardian, Tools
+from videod.slots import Slots
 from videod.space import Space
 from videod.transfer import ranges
 
@@ -78,7 +79,7 @@ def test_a_clip_leaves_no_cycles(tmp_path: Path, guardian: Guardian) -> None:
         order = read(json.dumps(message).encode(), None, settings)
         assert isinstance(order, Order)
         log = JobLog(LOG, ident, 1, "clip")
-        rooms = (guardian, space, Cancel(), log)
+        rooms = (guardian, space, Slots(lambda: settings), Cancel(), log)
         return attempt(order, settings, *rooms, lambda *at: None, lambda made: None, lambda: None).state
 
     assert clip("first") == "done"

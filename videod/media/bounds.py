@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from videod.config.settings import Preset
 from videod.media.filters import target
-from videod.media.model import Media, Plan
+from videod.media.model import Media, Plan, Video
 
 # per pixel and frame: 4:2:0 of more than 8 bits, not compressed at all
 RAW = 3
@@ -22,6 +22,16 @@ SPARE_FRAMES = 100
 def most_frames(plan: Plan) -> int:
     """Frames."""
     return 2 * plan.count + SPARE_FRAMES
+
+
+def raw_bytes(video: Video, frames: int) -> int:
+    """Of an encoded picture: that of so many frames laid down raw."""
+    return RAW * video.width * video.height * frames + ROOM
+
+
+def sound_bytes(plan: Plan, tracks: int) -> int:
+    """Of so many encoded sound tracks."""
+    return tracks * int(plan.duration + 1) * SOUND + ROOM
 
 
 def most_bytes(media: Media, plan: Plan, preset: Preset) -> int:

@@ -5,15 +5,18 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 from videod.codec.onto import Edge as Fit
+from videod.errors import EncodeFailed
+from videod.media.bounds import SPARE_FRAMES, raw_bytes
+from videod.media.model import Video
 from videod.media.reading import LOUD, Complaints, opened
 from videod.media.room import check_room
-from videod.media.splice import Edge, Unspliced
+from videod.media.splice import Edge, Unspliced, check_made
 from videod.media.tracks import Tracks
 from videod.mp4.boxes import BadMp4
 from videod.mp4.copying import FileCopy
@@ -39,26 +42,45 @@ class Encoded:
 
 
 def encode_edge(
-    tracks: Tracks, edge: Edge, needed: Sequence[int], fit: Fit, pix_fmt: str, threads: int, tools: Tools
+    tracks: Tracks, edge: Edge, needed: Sequence[int], fit: Fit, picture: Video, threads: int, tools: Tools
 ) -> Encoded:
     """The frames of `edge`; `needed`: which of its samples have to be decoded. Raises Unspliced, BadMp4, DiskFull."""
     excerpt, out = tools.scratch / "edge.src.mp4", tools.scratch / "edge.mp4"
     zero = _excerpt(tracks, needed, excerpt)
     rate = _rate(tracks.video, edge.samples)
-    complaints = Complaints()
+    complaints, most = Complaints(), raw_bytes(picture, len(edge.pts))
     try:
         argv = _start(excerpt, edge.pts[0] - zero, edge.pts[-1] - zero + 1, tracks.video.timescale, threads)
-        argv += _codec(fit, pix_fmt, rate, threads)
+        argv += _codec(fit, picture.pix_fmt, rate, threads)
         argv += ["-video_track_timescale", str(tracks.video.timescale), "-f", "mp4", f"file:{out}"]
-        result = tools.run(argv, on_error_line=complaints.take, may_fail=True)
+        result = tools.run(
+            argv,
+            on_line=_bounded(len(edge.pts)),
+            on_error_line=complaints.take,
+            may_fail=True,
+            limits=tools.limits.within(most),
+        )
         check_room(result)
         if result.code or complaints.lines:
             said = " | ".join(complaints.lines[:2])
             raise Unspliced(f"the frames at an edge cannot be decoded and encoded: {said or result.code}")
+        check_made(out)
         return _read(out, len(edge.pts))
     finally:
         excerpt.unlink(missing_ok=True)
         out.unlink(missing_ok=True)
+
+
+def _bounded(count: int) -> Callable[[str], None]:
+    """Takes a line of ffmpeg's progress. Raises EncodeFailed where it makes far more frames than asked for."""
+    most = 2 * count + SPARE_FRAMES
+
+    def take(line: str) -> None:
+        name, _, value = line.partition("=")
+        if name == "frame" and value.strip().isdigit() and int(value) > most:
+            raise EncodeFailed(f"ffmpeg made more than {most} frames of {count}", stage="cut")
+
+    return take
 
 
 def _excerpt(tracks: Tracks, needed: Sequence[int], out: Path) -> int:
@@ -96,7 +118,8 @@ def _rate(track: Track, part: range) -> int:
 
 def _start(source: Path, first: int, stop: int, timescale: int, threads: int) -> list[str]:
     argv = ["ffmpeg", "-nostdin", "-hide_banner", "-v", LOUD, "-y", "-threads", str(threads), "-noautorotate"]
-    argv += ["-copyts", *opened(str(source)), "-map", "0:v:0"]
+    # what it tells keeps the stall watch quiet
+    argv += ["-progress", "pipe:1", "-copyts", *opened(str(source)), "-map", "0:v:0"]
     argv += ["-filter:v", f"trim=start_pts={first}:end_pts={stop},setpts=PTS-{first}"]
     return [*argv, "-fps_mode", "passthrough", "-enc_time_base:v", f"1/{timescale}"]
 

@@ -9,12 +9,13 @@ from pathlib import Path
 from videod.config.settings import Preset
 from videod.errors import Permanent
 from videod.media import argv
+from videod.media.bounds import most_bytes
 from videod.media.copying import audible, prepare
 from videod.media.model import Media, Plan, Source
 from videod.media.plan import MICRO, micro, plan
 from videod.media.probe import Bounds, probe
 from videod.media.room import check_room
-from videod.media.splice import Unspliced
+from videod.media.splice import Unspliced, check_made
 from videod.process import Tools
 
 
@@ -39,7 +40,10 @@ def as_mp4(
         seek, found = False, prepare(heard, part, "mp4", spans, tools, seek=False)
     if found is None:
         raise Unspliced("packets of the needed part are not where the index says")
-    check_room(tools.run(argv.copy(heard, part, "mp4", out, preset, found[0], seek=seek)))
+    limits = tools.limits.within(most_bytes(heard.media, part, preset))
+    command = argv.copy(heard, part, "mp4", out, preset, found[0], seek=seek)
+    check_room(tools.run(command, on_line=lambda line: None, limits=limits))
+    check_made(out)
     return _moved(heard, wanted, part, out, tools, settings)
 
 

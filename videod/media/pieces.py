@@ -20,6 +20,7 @@ from videod.codec.onto import (
 from videod.codec.records import AvcConfig
 from videod.codec.sets import ParameterSets
 from videod.media.edges import encode_edge
+from videod.media.model import Video
 from videod.media.splice import Edge, Splice
 from videod.media.tracks import Tracks, with_config
 from videod.mp4.boxes import BadMp4
@@ -43,21 +44,21 @@ class Row(NamedTuple):
 class Pieces:
     """Collects the rows of an output in decoding order, the bytes of its edges, its configuration."""
 
-    def __init__(self, file: BinaryIO, tracks: Tracks, config: AvcConfig, pix_fmt: str) -> None:
+    def __init__(self, file: BinaryIO, tracks: Tracks, config: AvcConfig, about: Video) -> None:
         self.file, self.tracks = file, tracks
         self.rows: list[Row] = []
         self.blob = bytearray()
-        self._pix_fmt = pix_fmt
+        self._about = about
         self._own = self._config = config
         self._sets = ParameterSets.read(config)
 
     @classmethod
-    def of(cls, file: BinaryIO, tracks: Tracks, pix_fmt: str) -> Pieces:
+    def of(cls, file: BinaryIO, tracks: Tracks, about: Video) -> Pieces:
         """For an H.264 track. Raises Misfit where its samples cannot stand beside edges, BadMp4, BadBitstream."""
         config = AvcConfig.read(tracks.config(b"avcC"))
         if reason := why_not(config):
             raise Misfit(reason)
-        return cls(file, tracks, config, pix_fmt)
+        return cls(file, tracks, config, about)
 
     @property
     def entry(self) -> bytes:
@@ -91,7 +92,7 @@ class Pieces:
         # what is neither wanted nor leaned on needs no decoding
         needed = [n for n in edge.samples if pts[n] in wants or self._facts(n).reference]
         fit = edge_for(self._own)
-        made = encode_edge(self.tracks, edge, needed, fit, self._pix_fmt, threads, tools)
+        made = encode_edge(self.tracks, edge, needed, fit, self._about, threads, tools)
         config = child(made.track.entry, b"vide", b"avcC")
         if config is None:
             raise BadMp4("an edge without avcC")

@@ -50,7 +50,7 @@ def smart_cut(
         tracks = read_tracks(source.media, *reach)
         with contextlib.ExitStack() as files:
             file = files.enter_context(open(tracks.path, "rb", buffering=0))
-            pieces = Pieces.of(file, tracks, source.media.video.pix_fmt)
+            pieces = Pieces.of(file, tracks, source.media.video)
             found = splice(tracks.pts, tracks.video.samples.sync, plan.pts, pieces.clean, pieces.droppable)
             pieces.encode(found, tools, threads)
             check_seams(pieces, tools, source.media.max_pixels)

@@ -11,8 +11,10 @@ from pathlib import Path
 
 from videod.config.settings import Preset
 from videod.media import argv
+from videod.media.bounds import sound_bytes
 from videod.media.model import Audio, Media, Plan
 from videod.media.room import check_room
+from videod.media.splice import check_made
 from videod.media.tracks import Tracks
 from videod.mp4.boxes import BadMp4
 from videod.mp4.index import load
@@ -49,7 +51,9 @@ def _told(made: TrackOut, about: Audio) -> TrackOut:
 def _encoded(
     media: Media, plan: Plan, preset: Preset, anew: Sequence[Audio], out: Path, tools: Tools
 ) -> list[TrackOut]:
-    check_room(tools.run(argv.sound(media, plan, preset, anew, out)))
+    limits = tools.limits.within(sound_bytes(plan, len(anew)))
+    check_room(tools.run(argv.sound(media, plan, preset, anew, out), on_line=lambda line: None, limits=limits))
+    check_made(out)
     with open(out, "rb", buffering=0) as file:
         number = file.fileno()
         movie = load(lambda offset, length: os.pread(number, length, offset), os.fstat(number).st_size).movie

@@ -11,10 +11,17 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 
 class Unspliced(ValueError):
     """Why all frames have to be encoded."""
+
+
+def check_made(out: Path) -> None:
+    """Raise Unspliced where a tool that ended well left no file."""
+    if not out.exists():
+        raise Unspliced(f"{out.name}: ffmpeg ended well and wrote nothing")
 
 
 # fewer frames than these are not worth two seams

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from videod.config import Settings
 from videod.errors import Denied, FetchFailed, NotFound, Stalled, TooBig
 from videod.transfer.http import Broken, Silent
-from videod.transfer.parts import PROBE, Changed, Head, Refused, Watch, key_of
+from videod.transfer.parts import PROBE, SMALL, Changed, Head, Refused, Watch, key_of
 from videod.transfer.polled import TICK
 from videod.transfer.stores import PIECE, failure, first_line, open_store, place
 
@@ -95,6 +95,8 @@ class StoreParts:
         known = self._meta or meta
         if any(meta[name] != known[name] for name in ("size", "e_tag", "last_modified")):
             raise Changed("other size, ETag or date")
+        if self._meta is None and meta["size"] <= SMALL:  # before its bytes come: the whole fetch brings them, too
+            raise Refused(f"it has only {meta['size']} bytes")
         self._meta = meta
         if tuple(result.range) != (start, min(stop, meta["size"])):
             raise Refused("the storage sends another range than asked for")
