@@ -127,7 +127,8 @@ def test_old_cycles_are_looked_for_when_it_is_time() -> None:
     gc.collect()  # old now
     del one
     gc.collect(0)
-    Sweep(3600).look()
+    Sweep(3600).look(1)
+    Sweep(0).look(0)
     assert gone() is not None
-    Sweep(0).look()
+    Sweep(0).look(1)
     assert gone() is None

@@ -34,12 +34,11 @@ class Sweep:
 
     def __init__(self, seconds: float = SWEEP_SECONDS) -> None:
         self._seconds = seconds
-        self._swept = time.monotonic()
+        self._swept, self._begun = time.monotonic(), 0
 
-    def look(self) -> None:
-        """Look for cycles when it is time, and something was made since."""
+    def look(self, begun: int) -> None:
+        """Look for cycles when it is time; `begun`: how many jobs so far. Nothing new, no look: idle costs nothing."""
         now = time.monotonic()
-        # the later counts are of collections since the last full one: 0 where few objects were made
-        if now >= self._swept + self._seconds and any(gc.get_count()[1:]):
-            self._swept = now
+        if begun != self._begun and now >= self._swept + self._seconds:
+            self._swept, self._begun = now, begun
             gc.collect()

@@ -56,6 +56,7 @@ class Pool:
     - `submit`: one slot, one flight; the future's callback is the one place that frees it
     - a flight that must be alone waits for those before it, and none is taken while it waits or flies
     - `flights`: what is under way, oldest first; the service gives it back at a forced end
+    - `begun`: how many flights there were so far
 
     Owns the set of flights and their cancel tokens.
     """
@@ -64,6 +65,7 @@ class Pool:
         self, size: int, work: Callable[[Flight], None], freed: Callable[[], None], log: logging.Logger
     ) -> None:
         self.size = size
+        self.begun = 0
         self._work, self._freed, self._log = work, freed, log
         self._lock = threading.Lock()
         self._flights: dict[Flight, None] = {}
@@ -79,6 +81,7 @@ class Pool:
         """Work on a message in a thread; `alone` once all others have ended."""
         flight = Flight(taken, alone)
         with self._lock:
+            self.begun += 1
             waits = alone and bool(self._flights)
             self._flights[flight] = None
             self._waits = flight if waits else None

@@ -66,7 +66,7 @@ class Rounds:
             if self._over:
                 return
             self._may_fail()
-            self._sweep.look()
+            self._sweep.look(self._pool.begun)
 
     def _may_fail(self) -> None:
         try:
