@@ -26,8 +26,7 @@ from videod.intake import Order, read
 from videod.jobqueue import Connection, Health
 from videod.logs import JobLog
 from videod.process import Guardian, Tools
-from videod.slots import Slots
-from videod.space import Space
+from videod.shared import Shared
 from videod.transfer import ranges
 
 LOG = logging.Logger("test-heap", logging.CRITICAL + 1)  # of no tree: pytest would keep what is logged
@@ -72,14 +71,14 @@ def _packages(one: object) -> list[str]:
 def test_a_clip_leaves_no_cycles(tmp_path: Path, guardian: Guardian) -> None:
     film = videos.encode(videos.make_master(tmp_path / "m.mkv", rate="25", seconds=2.0), tmp_path / "a.mp4")
     settings = settings_of(tmp_path, allow_paths=str(tmp_path), upload=f"file:{tmp_path}/out/", min_free="0")
-    space = Space(lambda: settings)
+    shared = Shared.of(lambda: settings)
 
     def clip(ident: str) -> str:
         message = {"id": ident, "url": str(film), "start": 0.5, "end": 1}
         order = read(json.dumps(message).encode(), None, settings)
         assert isinstance(order, Order)
         log = JobLog(LOG, ident, 1, "clip")
-        rooms = (guardian, space, Slots(lambda: settings), Cancel(), log)
+        rooms = (guardian, shared, Cancel(), log)
         return attempt(order, settings, *rooms, lambda *at: None, lambda made: None, lambda: None).state
 
     assert clip("first") == "done"

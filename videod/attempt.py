@@ -37,8 +37,7 @@ from videod.logs import JobLog
 from videod.process import Guardian, Tools
 from videod.progress import Progress, Tell
 from videod.redact import hide
-from videod.slots import Slots
-from videod.space import Space
+from videod.shared import Shared
 
 LONGEST_DELAY = 3600.0
 UNFIT = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOENT, errno.EMFILE, errno.ENFILE)
@@ -84,8 +83,7 @@ def attempt(
     order: Order,
     settings: Settings,
     guardian: Guardian,
-    space: Space,
-    slots: Slots,
+    shared: Shared,
     cancel: Cancel,
     log: JobLog,
     tell: Tell,
@@ -97,9 +95,9 @@ def attempt(
     scratch = Scratch(order.job.id, settings)
     progress, outputs = Progress(tell), list[Output]()
     tools = _tools(order, settings, guardian, cancel, log, scratch)
-    tools.room, tools.slots = space.room(scratch.path, cancel), slots
+    tools.room, tools.slots = shared.space.room(scratch.path, cancel), shared.slots
     try:
-        ctx = Context(order.job, settings, tools, log, progress, tell_output, fence, outputs=outputs)
+        ctx = Context(order.job, settings, tools, log, progress, tell_output, fence, shared.cache, outputs=outputs)
         order.kind.run(order.params, ctx)
     except Cancelled:
         raise
@@ -115,7 +113,7 @@ def attempt(
         if scratch.made and (strays := tools.sweep()):
             log.warn(f"killed {strays} processes that a tool had left behind")
         scratch.clear()
-        space.release(scratch.path)
+        shared.space.release(scratch.path)
     seconds = round(time.monotonic() - started, 3)
     more = {
         "outputs": [output.as_dict() for output in outputs],

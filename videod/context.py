@@ -12,6 +12,7 @@ from videod.job import Job
 from videod.logs import JobLog
 from videod.process import Tools
 from videod.progress import Progress
+from videod.transfer.cache import Cache
 
 
 @dataclass
@@ -29,6 +30,7 @@ class Context:
     progress: Progress
     tell_output: Callable[[Output], None]
     fence: Callable[[], None] = lambda: None
+    cache: Cache | None = None
     fetched_bytes: int = 0
     outputs: list[Output] = field(default_factory=list)
 

@@ -70,7 +70,12 @@ def parts(url: str, wishes: Sequence[Wish], ctx: Context) -> list[Ready] | None:
         return None
     try:
         found = ranges.consistently(
-            url, ctx.settings, ctx.tools, lambda remote: _windows(remote, wishes, ctx), on_bytes=_counter(ctx)
+            url,
+            ctx.settings,
+            ctx.tools,
+            lambda remote: _windows(remote, wishes, ctx),
+            on_bytes=_counter(ctx),
+            cache=ctx.cache,
         )
     except (ranges.Refused, Unreadable) as why:
         ctx.log.info(f"the source is fetched whole: {why}")

@@ -28,9 +28,9 @@ from videod.pool import Flight, Pool
 from videod.postman import Postman
 from videod.reload import changed, live_names, merged
 from videod.rounds import Rounds
+from videod.shared import Shared
 from videod.signals import STOP, Signals
-from videod.slots import Slots
-from videod.space import Space, Watermark
+from videod.space import Watermark
 from videod.systemd import Systemd
 from videod.worker import Worker
 
@@ -72,9 +72,8 @@ class Service:
         self._losses, self._counted = rooms.health.losses, time.monotonic()
         self._disk, self._pausing = Watermark(), ""
         self._postman = Postman(lambda: self.settings, rooms.outbox, self._log)
-        space = Space(lambda: self.settings)
-        slots = Slots(lambda: self.settings)
-        works = (rooms.queue, rooms.guardian, space, slots)
+        self._shared = Shared.of(lambda: self.settings)
+        works = (rooms.queue, rooms.guardian, self._shared)
         self._worker = Worker(lambda: self.settings, *works, self._ended, self._log)
         self._pool = Pool(settings.max_worker, self._worker.work, signals.wake, self._log)
         self._heartbeat = Heartbeat(rooms.node, settings.lease, self._facts, self._pool.cancel_all, self._log)
@@ -98,6 +97,7 @@ class Service:
         code = self._drain()
         for thread in (self._rounds, self._postman, self._heartbeat):
             thread.stop()
+        self._shared.cache.close()
         return code
 
     def _step(self) -> None:
@@ -168,6 +168,8 @@ class Service:
             text = f"takes no message: {disk.lack}" if disk.lack else "takes messages again: work_dir has room"
             self._log.warning("%s", text)
             self._heartbeat.now()
+        if disk.lack:
+            self._shared.cache.shrink()
         return not disk.lack
 
     def _handle_signals(self) -> None:

@@ -23,10 +23,10 @@ LOOK_SECONDS = 1.0
 
 
 class Space:
-    """Knows what is promised to whom. Thread-safe; one for each daemon."""
+    """Knows what is promised to whom. Thread-safe; one for each daemon. `spare` gives up what is only kept."""
 
-    def __init__(self, settings: Callable[[], Settings]) -> None:
-        self._settings = settings
+    def __init__(self, settings: Callable[[], Settings], spare: Callable[[], object] = lambda: None) -> None:
+        self._settings, self._spare = settings, spare
         self._lock = threading.Lock()
         self._promised: dict[Path, int] = {}
 
@@ -36,18 +36,24 @@ class Space:
 
     def promise(self, folder: Path, size: int) -> bool:
         """Keep `size` bytes for `folder` if there is so much; NoRoom when waiting for other jobs is in vain."""
-        settings = self._settings()
         with self._lock:
             others = [other for other in self._promised if other != folder]
-            kept = sum(max(0, self._promised[other] - _used(other)) for other in others)
-            free = shutil.disk_usage(settings.work_dir).free + _used(folder) - settings.min_free
-            if size <= free - kept:
+            free = self._free(folder, others)
+            if size > free:
+                self._spare()
+                free = self._free(folder, others)
+            if size <= free:
                 self._promised[folder] = size
                 return True
         if not others:
             text = f"the job needs {size >> 20} MiB and {max(0, free) >> 20} MiB are free beside min_free"
-            raise NoRoom(f"{text}: {settings.work_dir}: make room, or use a larger disk")
+            raise NoRoom(f"{text}: {self._settings().work_dir}: make room, or use a larger disk")
         return False
+
+    def _free(self, folder: Path, others: list[Path]) -> int:
+        settings = self._settings()
+        kept = sum(max(0, self._promised[other] - _used(other)) for other in others)
+        return shutil.disk_usage(settings.work_dir).free + _used(folder) - settings.min_free - kept
 
     def release(self, folder: Path) -> None:
         """The job has ended."""

@@ -26,8 +26,7 @@ from videod.logs import JobLog
 from videod.message import ENVELOPE, Envelope, read_envelope
 from videod.pool import Flight
 from videod.process import Guardian
-from videod.slots import Slots
-from videod.space import Space
+from videod.shared import Shared
 
 # from its third crash in a row on a message runs alone, and only further crashes are its own fault
 SUSPECT = 3
@@ -48,14 +47,13 @@ class Worker:
         settings: Callable[[], Settings],
         queue: JobQueue,
         guardian: Guardian,
-        space: Space,
-        slots: Slots,
+        shared: Shared,
         ended: Callable[[Job, Failure | None], None],
         log: logging.Logger,
     ) -> None:
         self._settings = settings
         self._queue = queue
-        self._guardian, self._space, self._slots = guardian, space, slots
+        self._guardian, self._shared = guardian, shared
         self._ended = ended
         self._log = log
 
@@ -135,7 +133,7 @@ class Worker:
 
         begun = time.monotonic()
         try:
-            rooms = (self._guardian, self._space, self._slots, flight.cancel, opened.log)
+            rooms = (self._guardian, self._shared, flight.cancel, opened.log)
             made = attempt(order, settings, *rooms, tell, tell_output, fence)
         except Cancelled:
             if not flight.cancel.wanted:

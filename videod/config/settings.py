@@ -178,7 +178,7 @@ class Settings:
     connections: int = option("100", v.whole(1, 10000), "connections of all downloads together (not in effect yet)")
     connections_per_task: int = option("20", v.whole(1, 1000), "connections of one download (not in effect yet)")
     connections_per_host: int = option("6", v.whole(1, 1000), "connections to one host (not in effect yet)")
-    cache_bytes: int = option("0", v.size, "cache of fetched parts; 0: none (not in effect yet)")
+    cache_bytes: int = option("0", v.size, "parts of sources kept for other jobs on them; 0: none", live=True)
     recorder_jobs: int = option("1", v.whole(1, 100), "jobs at one recorder at once (not in effect yet)")
     # secrets, rights
     callback_secret: str = option("", v.text, "key that callbacks are signed with; take it from ${file:PATH}")

@@ -16,12 +16,10 @@ TICK = 0.1
 
 
 class Sparse:
-    """A file that is written at offsets and has holes elsewhere. Safe for several threads; `written` adds up."""
+    """A file that is written at offsets and has holes elsewhere. Safe for several threads."""
 
     def __init__(self, path: Path, *, anew: bool) -> None:
         self._path = path
-        self._lock = threading.Lock()
-        self.written = 0
         try:
             self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_TRUNC if anew else 0), 0o600)
         except OSError as error:
@@ -31,6 +29,10 @@ class Sparse:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Nothing more is written."""
         os.close(self._fd)
 
     def put(self, at: int, data: bytes) -> None:
@@ -42,8 +44,6 @@ class Sparse:
                 at, view = at + done, view[done:]
         except OSError as error:
             raise self._failure(error) from None
-        with self._lock:
-            self.written += len(data)
 
     def _failure(self, error: OSError) -> Exception:
         return disk_full(self._path) if error.errno in FULL else error

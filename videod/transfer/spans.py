@@ -5,6 +5,7 @@ A span is (start, stop), in bytes from the start of the source, without the byte
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 
 Span = tuple[int, int]
@@ -47,11 +48,31 @@ def behind(spans: Iterable[Span], begin: int) -> list[Span]:
     return [(max(start, begin), stop) for start, stop in spans if stop > begin]
 
 
+def length(spans: Iterable[Span]) -> int:
+    """All bytes of spans that do not overlap."""
+    return sum(stop - start for start, stop in spans)
+
+
+def without(spans: Iterable[Span], taken: Iterable[Span]) -> list[Span]:
+    """What of the spans, which do not overlap, lies in none of those `taken`; in order."""
+    left, holes = [], joined(taken, 0)
+    for start, stop in sorted(spans):
+        low = bisect_left(holes, start, key=lambda hole: hole[1])
+        at = start
+        for begin, end in holes[low : bisect_left(holes, stop, key=lambda hole: hole[0])]:
+            if at < begin:
+                left.append((at, begin))
+            at = max(at, end)
+        if at < stop:
+            left.append((at, stop))
+    return left
+
+
 def pieces(spans: Sequence[Span], connections: int, most: int = MOST_PIECE) -> list[Span]:
     """The spans in pieces of up to `most` bytes, so that each of the connections has something to do.
 
     They are longer where more than MOST_PIECES would be made of one span.
     """
-    total = sum(stop - start for start, stop in spans)
+    total = length(spans)
     size = max(min(-(-total // connections), most), LEAST_PIECE, total // MOST_PIECES)
     return [(at, min(at + size, stop)) for start, stop in spans for at in range(start, stop, size)]

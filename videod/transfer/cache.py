@@ -1,0 +1,160 @@
+"""Parts of sources that were fetched already, kept for other jobs on the same source: no span is fetched twice.
+
+An entry is a sparse file with the bytes where the source has them. Its key (`Remote.key`) tells one content from
+another and holds a digest of the credentials, so that nobody is served what only others may see. The server is asked
+by each job whether the source is still the same. At most `cache_bytes` are kept, the least recently used go first;
+what has no room passes by.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from videod.config.settings import Settings
+from videod.transfer.gather import Sparse
+from videod.transfer.spans import Span, joined, length, without
+
+PIECE = 8 << 20
+
+
+@dataclass(eq=False)
+class _Kept:
+    """One source. `held`, `coming`: spans in order, none beside another; `users` of them is a job each."""
+
+    path: Path
+    file: Sparse
+    held: list[Span] = field(default_factory=list)
+    coming: list[Span] = field(default_factory=list)
+    users: int = 0
+
+
+class Cache:
+    """Owns its folder and what is in it. Thread-safe; one for each daemon. `cache_bytes` may change while it runs."""
+
+    def __init__(self, settings: Callable[[], Settings], folder: Path) -> None:
+        self._settings, self._folder = settings, folder
+        self._changed = threading.Condition()
+        self._kept: dict[str, _Kept] = {}  # the least recently used first
+        self._made = 0
+
+    def open(self, key: str) -> Entry | None:
+        """The entry of a source, to be closed after use; None where nothing is to be kept. Raises OSError."""
+        if not key or not self._settings().cache_bytes:
+            return None
+        with self._changed:
+            kept = self._kept.pop(key, None) or self._make()
+            self._kept[key] = kept
+            kept.users += 1
+        return Entry(self, kept)
+
+    def shrink(self, most: int = 0) -> int:
+        """Let go of what no job uses until at most `most` bytes are kept; how many are."""
+        with self._changed:
+            for key in list(self._kept):
+                if self._size() <= most:
+                    break
+                if not self._kept[key].users:
+                    self._drop(key)
+            return self._size()
+
+    def close(self) -> None:
+        """Let go of all."""
+        with self._changed:
+            for key in list(self._kept):
+                self._drop(key)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _make(self) -> _Kept:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._made += 1
+        path = self._folder / str(self._made)
+        return _Kept(path, Sparse(path, anew=True))
+
+    def _drop(self, key: str) -> None:
+        kept = self._kept.pop(key)
+        kept.file.close()
+        kept.path.unlink(missing_ok=True)
+
+    def _size(self) -> int:
+        return sum(length(kept.held) + length(kept.coming) for kept in self._kept.values())
+
+    def claim(self, kept: _Kept, spans: Sequence[Span]) -> list[Span] | None:
+        """What of the spans is neither here nor on its way: it is the caller's to bring. None: there is no room."""
+        with self._changed:
+            new = without(spans, [*kept.held, *kept.coming])
+            left = self._settings().cache_bytes - length(new)
+            if new and (left < 0 or self.shrink(left) > left):
+                return None
+            kept.coming = joined([*kept.coming, *new], 0)
+            return new
+
+    def settle(self, kept: _Kept, spans: Sequence[Span], *, came: bool) -> None:
+        """What was claimed is here, or will not come by the caller: then it is for others to claim."""
+        with self._changed:
+            kept.coming = without(kept.coming, spans)
+            kept.held = joined([*kept.held, *spans], 0) if came else kept.held
+            self._changed.notify_all()
+
+    def complete(self, kept: _Kept, spans: Sequence[Span], seconds: float) -> bool:
+        """Whether all of the spans are here; waits so long for what others bring."""
+        with self._changed:
+            if without(spans, kept.held) and not without(spans, [*kept.held, *kept.coming]):
+                self._changed.wait(seconds)
+            return not without(spans, kept.held)
+
+    def leave(self, kept: _Kept) -> None:
+        """One user less."""
+        with self._changed:
+            kept.users -= 1
+        self.shrink(self._settings().cache_bytes)
+
+
+class Entry:
+    """A job's use of what is kept of one source. Used by one thread, but `put` by several."""
+
+    def __init__(self, cache: Cache, kept: _Kept) -> None:
+        self._cache, self._kept = cache, kept
+        self.path, self.put = kept.path, kept.file.put
+
+    def close(self) -> None:
+        """Others may have the room now."""
+        self._cache.leave(self._kept)
+
+    def need(
+        self, spans: Iterable[Span], bring: Callable[[Sequence[Span]], object], check: Callable[[], object]
+    ) -> bool:
+        """See to it that the spans are here: `bring` what nobody brings, wait for what others do.
+
+        `check` is called several times a second of waiting. False: there is no room for them, nothing was done.
+        """
+        wanted = joined(spans, 0)
+        while not self._cache.complete(self._kept, wanted, 0.1):
+            check()
+            mine = self._cache.claim(self._kept, wanted)
+            if mine is None:
+                return False
+            if mine:
+                came = False
+                try:
+                    bring(mine)
+                    came = True
+                finally:
+                    self._cache.settle(self._kept, mine, came=came)
+        return True
+
+    def read(self, start: int, stop: int) -> bytes:
+        """Bytes that are here."""
+        with open(self.path, "rb", buffering=0) as file:
+            return os.pread(file.fileno(), stop - start, start)
+
+    def pieces(self, spans: Sequence[Span]) -> Iterable[tuple[int, bytes]]:
+        """The bytes of spans that are here, each piece with its offset."""
+        with open(self.path, "rb", buffering=0) as file:
+            for start, stop in spans:
+                for at in range(start, stop, PIECE):
+                    yield at, os.pread(file.fileno(), min(PIECE, stop - at), at)
