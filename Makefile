@@ -27,13 +27,14 @@ demo: .venv/run ## cut a made video, or URL= from START= to END=, through a priv
 	@bin/videod demo $${URL:+"--url=$$URL"} $${START:+"--start=$$START"} $${END:+"--end=$$END"}
 
 test: .venv/dev ## check style and types and run the tests
-	@sh tools/packages run test
+	@sh tools/packages run test $(MORE)
 	$(BIN)/ruff check --quiet
 	$(BIN)/ruff format --check --quiet
 	$(BIN)/mypy
 	$(TEST_PATH) $(BIN)/python -m pytest -q $(TWO) $(ARGS)
 
 test-all: ARGS += -m ""
+test-all: MORE = browser
 test-all: test ## the tests with the long repeats
 
 soak: .venv/dev ## break everything at random for MINUTES=30 and print an account
