@@ -29,7 +29,7 @@ from videod.process import Tools
 
 # an edge may take so much more a second than the source does there: uncapped, noise took 40 MB
 MOST_RATE = Fraction(3, 2)
-SPEED, QUALITY, REFS = "veryfast", 18, 2
+SPEED, QUALITY, REFS = "veryfast", 16, 2
 
 
 @dataclass(frozen=True)
