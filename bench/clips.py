@@ -12,28 +12,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
+import re
 import resource
-import shutil
 import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import redis
+from node import Nginx, Node
 
-ROOT = Path(__file__).resolve().parents[1]
 LIMIT = 20 << 20
-NGINX = """daemon on; pid {here}/nginx.pid; error_log {here}/error.log; worker_processes 1;
-events {{}}
-http {{ access_log {here}/access.log; client_body_temp_path {here}/t1; proxy_temp_path {here}/t2;
-  fastcgi_temp_path {here}/t3; uwsgi_temp_path {here}/t4; scgi_temp_path {here}/t5;
-  server {{ listen 127.0.0.1:{port}; root {root}; }}
-  server {{ listen 127.0.0.1:{slow}; root {root}; limit_rate {limit}; }} }}
-"""
 RUN = ("ffmpeg", "-nostdin", "-v", "error", "-y")
 
 
@@ -52,33 +41,19 @@ class Row:
 class Bench:
     """The servers and the source."""
 
-    def __init__(self, here: Path, source: Path, start: float, seconds: float) -> None:
-        self.here, self.source, self.start, self.seconds = here, source, start, seconds
-        self.port, self.slow = 18765, 18766
-        conf = here / "nginx.conf"
-        conf.write_text(
-            NGINX.format(here=here, port=self.port, slow=self.slow, root=source.parent, limit=f"{LIMIT >> 20}m")
-        )
-        subprocess.run(["nginx", "-c", str(conf)], check=True)
+    def __init__(self, node: Node, source: Path, start: float, seconds: float) -> None:
+        self.node, self.source, self.start, self.seconds = node, source, start, seconds
+        self.nginx = Nginx(node.folder, source.parent, LIMIT)
 
     def url(self, slow: bool) -> str:
-        return f"http://127.0.0.1:{self.slow if slow else self.port}/{self.source.name}"
-
-    def sent(self) -> int:
-        """Bytes of all bodies so far."""
-        log = self.here / "access.log"
-        return sum(int(line.split('"')[2].split()[1]) for line in log.read_text().splitlines()) if log.exists() else 0
+        return self.nginx.url(self.source.name, slow=slow)
 
     def measured(self, name: str, work: Callable[[], object]) -> Row:
-        before, usage, begun = self.sent(), resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+        before, usage, begun = self.nginx.sent(), resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
         work()
         wall, after = time.monotonic() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
         cpu = after.ru_utime + after.ru_stime - usage.ru_utime - usage.ru_stime
-        time.sleep(0.2)  # nginx writes its log when a request has ended
-        return Row(name, wall, cpu, self.sent() - before)
-
-    def close(self) -> None:
-        subprocess.run(["nginx", "-c", str(self.here / "nginx.conf"), "-s", "stop"], check=False)
+        return Row(name, wall, cpu, self.nginx.sent() - before)
 
 
 def make_source(out: Path) -> None:
@@ -137,34 +112,23 @@ def ways(bench: Bench, folder: Path, slow: bool, smartcut: str) -> dict[str, Cal
 
 
 def ours(bench: Bench, folder: Path, slow: bool) -> Row:
-    """The same by a daemon of one slot; CPU is that of the job as its event tells it."""
-    socket = folder / "r.sock"
-    serve = ["redis-server", "--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(folder)]
-    server = subprocess.Popen(serve, stdout=subprocess.DEVNULL)
-    ini = folder / "v.ini"
-    paths = f"state_dir={folder}/state\npid_file={folder}/v.pid\ndebug_log={folder}/v.log\nupload=file:{folder}/"
-    ini.write_text(f"[DEFAULT]\nredis=unix://{socket}\nallow_hosts=* 127.0.0.1\n{paths}\n")
-    command = [sys.executable, "-m", "videod", "-c", str(ini)]
-    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
-    while not socket.exists():
-        time.sleep(0.01)
-    try:
-        subprocess.run([*command, "start", "prod"], check=True, env=environ, stdout=subprocess.DEVNULL)
-        r, before, begun = redis.Redis(unix_socket_path=str(socket)), bench.sent(), time.monotonic()
-        message = {"id": "videod", "url": bench.url(slow), "start": bench.start, "duration": bench.seconds}
-        r.lpush("video_info_queue", json.dumps({**message, "reply_to": "reply", "upload": f"file:{folder}/videod.mp4"}))
-        event: dict[str, object] = {}
-        while event.get("event") not in ("done", "dead"):
-            _, text = r.brpop("reply")
-            event = json.loads(text)
-        wall = time.monotonic() - begun
-        assert event["event"] == "done", event
-        time.sleep(0.2)
-        return Row("videod", wall, float(str(event["cpu_seconds"])), bench.sent() - before)
-    finally:
-        subprocess.run([*command, "stop", "prod"], check=False, env=environ, stdout=subprocess.DEVNULL)
-        server.terminate()
-        server.wait()
+    """The same by a daemon."""
+    before = bench.nginx.sent()
+    asked = {"start": bench.start, "duration": bench.seconds, "upload": f"file:{folder}/videod.mp4"}
+    cost = bench.node.job(url=bench.url(slow), **asked)
+    return Row("videod", cost.wall, cost.cpu, bench.nginx.sent() - before)
+
+
+def least(source: Path, start: float, seconds: float) -> tuple[int, int]:
+    """Bytes that any exact clip needs: packets from the key frame at or before its start on, and the index."""
+    argv = ["ffprobe", "-v", "error", "-show_entries", "packet=codec_type,pts_time,size,flags", "-of", "json"]
+    argv += ["-read_intervals", f"{max(0.0, start - 15)}%{start + seconds + 2}", str(source)]
+    out = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+    packets = [(p["codec_type"], float(p["pts_time"]), int(p["size"]), p["flags"]) for p in json.loads(out)["packets"]]
+    key = max(time for kind, time, _, flags in packets if kind == "video" and "K" in flags and time <= start)
+    clip = sum(size for _, time, size, _ in packets if key <= time < start + seconds)
+    trace = subprocess.run(["ffprobe", "-v", "trace", str(source)], capture_output=True, text=True, check=True).stderr
+    return clip, max(int(size) for size in re.findall(r"type:'moov' parent:'root' sz: (\d+)", trace))
 
 
 def show(title: str, rows: list[Row]) -> None:
@@ -185,15 +149,16 @@ def main() -> None:
     options.add_argument("--seconds", type=float, default=30.0)
     options.add_argument("--smartcut", default="")
     asked = options.parse_args()
-    here = Path(tempfile.mkdtemp(prefix="videod-clips-"))
-    here.chmod(0o755)
+    node = Node(max_worker=1)
+    here, bench = node.folder, None
     source = asked.source or here / "long.mp4"
-    bench = None
     try:
         if not asked.source:
             make_source(source)
-        bench = Bench(here, source.resolve(), asked.start, asked.seconds)
+        bench = Bench(node, source.resolve(), asked.start, asked.seconds)
         truth = hashes(source, asked.start, asked.seconds)
+        clip, index = least(source, asked.start, asked.seconds)
+        print(f"clip {clip / 1e6:.2f} MB, index {index / 1e6:.2f} MB of {source.stat().st_size / 1e6:.1f} MB")
         for slow in (False, True):
             folder = here / ("slow" if slow else "plain")
             folder.mkdir()
@@ -204,10 +169,11 @@ def main() -> None:
             rows.append(ours(bench, folder, slow))
             judge(rows[-1], folder / "videod.mp4", truth)
             show("20 MiB/s" if slow else "loopback", rows)
+            print(f"videod fetched {rows[-1].fetched / (clip + index):.3f} of clip and index")
     finally:
         if bench:
-            bench.close()
-        shutil.rmtree(here)
+            bench.nginx.close()
+        node.close()
 
 
 if __name__ == "__main__":
