@@ -47,6 +47,13 @@ def encode(out: Path, pictures: bytes, *argv: str) -> Film:
     return Film(out, HevcConfig.read(coded.record(out, b"hvcC")), coded.samples(out))
 
 
+def as_bla(sample: bytes, *, radl: bool = False) -> bytes:
+    made = bytearray(sample)
+    for at, byte in cra_to_bla(sample, 4, radl=radl).items():
+        made[at : at + 1] = byte
+    return bytes(made)
+
+
 @pytest.fixture(scope="module")
 def films(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Film]:
     folder = tmp_path_factory.mktemp("hevc")
@@ -137,7 +144,7 @@ def test_a_copy_may_begin_at_an_open_gop(films: dict[str, Film], tmp_path: Path)
     pictures = title + b"\n" + body[2 * size : first * size]
     head = encode(tmp_path / "head.mp4", pictures, "-x265-params", "log-level=error:open-gop=0:bframes=4:b-adapt=0")
     pieces = [with_sets_in_band(head.samples[0], head.config.sets, 4), *head.samples[1:]]
-    pieces += [with_sets_in_band(cra_to_bla(kept[0], 4), source.config.sets, 4), *kept[end:]]
+    pieces += [with_sets_in_band(as_bla(kept[0]), source.config.sets, 4), *kept[end:]]
     after = hevc_facts(pieces[len(head.samples)], 4)
     assert after.bla and after.sets == source.config.sets and after.nal_type == Hevc.BLA_N_LP
     joined = stream(pieces)
@@ -152,7 +159,7 @@ def test_only_the_type_changes(films: dict[str, Film]) -> None:
     film = films["open"]
     cra = next(sample for sample in film.samples if hevc_facts(sample, 4).cra)
     for kind, radl in ((Hevc.BLA_N_LP, False), (Hevc.BLA_W_RADL, True)):
-        changed = split(cra_to_bla(cra, 4, radl=radl), 4)
+        changed = split(as_bla(cra, radl=radl), 4)
         assert hevc_facts(join(changed, 4), 4).nal_type == kind
         for old, new in zip(split(cra, 4), changed, strict=True):
             assert old[1:] == new[1:]

@@ -41,6 +41,7 @@ class Hevc(IntEnum):
     FILLER = 38
     PREFIX_SEI = 39
     SUFFIX_SEI = 40
+    UNSPECIFIED = 48
 
 
 _SETS = frozenset({Hevc.VPS, Hevc.SPS, Hevc.PPS})
@@ -51,7 +52,9 @@ class HevcFacts:
     """A sample of HEVC, by its first slice segment; NAL units of further layers (SHVC, MV-HEVC) do not count.
 
     `reference`: other pictures of its sub-layer may refer to it; `segments`: slice segments of the picture;
-    `sets`: parameter sets that stand in the sample; `layered`: it holds further layers.
+    `sets`: parameter sets that stand in the sample; `layered`: it holds further layers; `discards`:
+    no_output_of_prior_pics_flag of an IRAP picture; `unspecified`: NAL units of types that are left to others, as those
+    of Dolby Vision.
     """
 
     nal_type: int
@@ -60,6 +63,8 @@ class HevcFacts:
     segments: int
     sets: tuple[bytes, ...]
     layered: bool
+    discards: bool
+    unspecified: bool
 
     @property
     def irap(self) -> bool:
@@ -121,8 +126,7 @@ def hevc_facts(sample: bytes, length_size: int) -> HevcFacts:
     if not bits.flag():
         raise BadBitstream("a sample does not begin with its picture's first slice segment")
     kind = hevc_type(first)
-    if Hevc.BLA_W_LP <= kind <= Hevc.LAST_IRAP:
-        bits.flag()  # no_output_of_prior_pics_flag
+    discards = Hevc.BLA_W_LP <= kind <= Hevc.LAST_IRAP and bits.flag()
     return HevcFacts(
         nal_type=kind,
         temporal_id=_temporal_id(first),
@@ -130,27 +134,32 @@ def hevc_facts(sample: bytes, length_size: int) -> HevcFacts:
         segments=len(slices),
         sets=tuple(nal for nal in ours if hevc_type(nal) in _SETS),
         layered=len(ours) < len(nals),
+        discards=discards,
+        unspecified=any(hevc_type(nal) >= Hevc.UNSPECIFIED for nal in nals),
     )
 
 
-def cra_to_bla(sample: bytes, length_size: int, *, radl: bool = False) -> bytes:
-    """A CRA picture's sample as that of a BLA picture, before which a cut lies; only types in headers change.
+def cra_to_bla(sample: bytes, length_size: int, *, radl: bool = False) -> dict[int, bytes]:
+    """What makes a CRA picture one of type BLA, before which a cut lies: the bytes of its sample that change, by place.
 
-    The caller drops its RASL pictures. `radl`: RADL pictures of it are kept. Raises BadBitstream for a sample that
-    is no CRA picture.
+    They are the types in its headers. The caller drops its RASL pictures. `radl`: RADL pictures of it are kept. Raises
+    BadBitstream for a sample that is no CRA picture.
     """
     kind = Hevc.BLA_W_RADL if radl else Hevc.BLA_N_LP
-    nals = split(sample, length_size)
-    found = 0
-    for n, nal in enumerate(nals):
-        if hevc_type(nal) == Hevc.CRA:
-            nals[n] = bytes([nal[0] & 0x81 | kind << 1]) + nal[1:]
-            found += 1
-        elif hevc_type(nal) <= Hevc.LAST_SLICE:
-            raise BadBitstream(f"a slice segment of type {hevc_type(nal)} in a CRA picture")
-    if not found:
+    split(sample, length_size)  # proves the lengths
+    changed, at = {}, 0
+    while at < len(sample):
+        size = int.from_bytes(sample[at : at + length_size], "big")
+        at += length_size
+        old = hevc_type(sample[at : at + 1]) if size else Hevc.FILLER
+        if old == Hevc.CRA:
+            changed[at] = bytes([sample[at] & 0x81 | kind << 1])
+        elif old <= Hevc.LAST_SLICE:
+            raise BadBitstream(f"a slice segment of type {old} in a CRA picture")
+        at += size
+    if not changed:
         raise BadBitstream("no CRA picture")
-    return join(nals, length_size)
+    return changed
 
 
 def with_sets_in_band(sample: bytes, sets: Iterable[bytes], length_size: int) -> bytes:
@@ -161,6 +170,13 @@ def with_sets_in_band(sample: bytes, sets: Iterable[bytes], length_size: int) ->
     nals = [nal for nal in split(sample, length_size) if hevc_type(nal) not in _SETS]
     at = 1 if nals and hevc_type(nals[0]) == Hevc.AUD else 0
     return join([*nals[:at], *sets, *nals[at:]], length_size)
+
+
+def delimiter(sample: bytes, length_size: int) -> int:
+    """How many bytes of a sample the access unit delimiter takes, length and all, that nothing may stand before."""
+    size = int.from_bytes(sample[:length_size], "big")
+    begins = len(sample) > length_size and size > 0 and hevc_type(sample[length_size:]) == Hevc.AUD
+    return length_size + size if begins else 0
 
 
 def _temporal_id(nal: bytes) -> int:

@@ -16,10 +16,11 @@ _PROFILE_BITS, _LEVEL_BITS = 88, 8
 
 @dataclass(frozen=True)
 class HevcSps:
-    """The general profile, tier and level, the sample format and the shown size.
+    """The general profile, tier and level, the sample format and the size.
 
     `profile_idc`: 1 Main, 2 Main 10, 3 Main Still Picture, 4 and above extensions; `high_tier`: else Main tier;
-    `level_idc`: 30 times the level; `constraints`: the 48 bits behind the compatibility flags.
+    `level_idc`: 30 times the level; `constraints`: the 48 bits behind the compatibility flags. `width`, `height`: of
+    what is shown, which lies at `left`, `top` in the coded picture; all in luma samples.
     """
 
     vps_id: int
@@ -35,10 +36,35 @@ class HevcSps:
     bit_depth_chroma: int
     width: int
     height: int
+    coded_width: int
+    coded_height: int
+    left: int
+    top: int
+
+    @property
+    def interlaced(self) -> bool:
+        """Not said to be frames that were scanned as such."""
+        progressive, interlaced = self.constraints >> 47 & 1, self.constraints >> 46 & 1
+        return bool(interlaced) and not progressive
+
+
+@dataclass(frozen=True)
+class Front:
+    """The SPS, its number of sub-layers, and where chroma_format_idc stands; the reader is behind the bit depths."""
+
+    sps: HevcSps
+    sub_layers: int
+    format_at: int
+    bits: BitReader
 
 
 def read_hevc_sps(nal: bytes) -> HevcSps:
     """An SPS NAL unit of the base layer, up to the bit depths. Raises BadBitstream."""
+    return read_front(nal).sps
+
+
+def read_front(nal: bytes) -> Front:
+    """The same, for who reads on. Raises BadBitstream."""
     if len(nal) < 2 or hevc_type(nal) != Hevc.SPS or layer_id(nal):
         raise BadBitstream("not an SPS of the base layer")
     bits = BitReader(unescape(nal[2:]))
@@ -50,10 +76,12 @@ def read_hevc_sps(nal: bytes) -> HevcSps:
     compatibility, constraints, level = bits.u(32), bits.u(48), bits.u(8)
     _skip_sub_layers(bits, sub_layers)
     number = bits.ue(_MOST_SPS_ID, "sps_seq_parameter_set_id")
+    format_at = bits.at
     chroma = bits.ue(3, "chroma_format_idc")
     separate = chroma == 3 and bits.flag()
-    width, height = _size(bits, 0 if separate else chroma)
-    return HevcSps(
+    coded, crop = _size(bits, 0 if separate else chroma)
+    left, right, top, bottom = crop
+    sps = HevcSps(
         vps_id=vps_id,
         id=number,
         profile_space=space,
@@ -65,9 +93,14 @@ def read_hevc_sps(nal: bytes) -> HevcSps:
         chroma_format_idc=chroma,
         bit_depth_luma=8 + bits.ue(_MOST_DEPTH, "bit_depth_luma_minus8"),
         bit_depth_chroma=8 + bits.ue(_MOST_DEPTH, "bit_depth_chroma_minus8"),
-        width=width,
-        height=height,
+        width=coded[0] - left - right,
+        height=coded[1] - top - bottom,
+        coded_width=coded[0],
+        coded_height=coded[1],
+        left=left,
+        top=top,
     )
+    return Front(sps, sub_layers + 1, format_at, bits)
 
 
 def _skip_sub_layers(bits: BitReader, count: int) -> None:
@@ -78,13 +111,14 @@ def _skip_sub_layers(bits: BitReader, count: int) -> None:
         bits.u((_PROFILE_BITS if profile else 0) + (_LEVEL_BITS if level else 0))
 
 
-def _size(bits: BitReader, planes: int) -> tuple[int, int]:
-    """Luma samples a row and rows, inside the conformance window."""
+def _size(bits: BitReader, planes: int) -> tuple[tuple[int, int], tuple[int, int, int, int]]:
+    """Luma samples a row and rows, and how many the conformance window leaves out: left, right, top, bottom."""
     width, height = bits.ue(_MOST_SIDE, "pic_width"), bits.ue(_MOST_SIDE, "pic_height")
+    left = right = top = bottom = 0
     if bits.flag():
         left, right, top, bottom = (bits.ue(_MOST_SIDE, "conf_win_offset") for _ in range(4))
-        width -= (left + right) * (2 if planes in {1, 2} else 1)
-        height -= (top + bottom) * (2 if planes == 1 else 1)
-    if width <= 0 or height <= 0:
+    across, down = 2 if planes in {1, 2} else 1, 2 if planes == 1 else 1
+    crop = left * across, right * across, top * down, bottom * down
+    if width <= crop[0] + crop[1] or height <= crop[2] + crop[3]:
         raise BadBitstream(f"the SPS crops everything away: {width}x{height}")
-    return width, height
+    return (width, height), crop

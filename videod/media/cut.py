@@ -105,7 +105,7 @@ def _smart(work: _Work) -> Cut:
     if not isinstance(made, str):
         wrong, media = _flaw(work, work.plan.pts, spans, encoded=False)
         if media and not wrong:
-            return replace(_cut(work, media, work.plan.count, "smart", silent), copied=made.copied)
+            return replace(_cut(work, media, work.plan.count, "smart", silent), copied=made)
         made = wrong
     work.plan = replace(work.plan, cut="encode", why=made)
     return _encode(work)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from videod.codec.onto import Edge as Fit
 from videod.errors import EncodeFailed
 from videod.media.bounds import SPARE_FRAMES, raw_bytes
 from videod.media.model import Video
@@ -20,6 +19,7 @@ from videod.media.splice import Edge, Unspliced, check_made
 from videod.media.tracks import Tracks
 from videod.mp4.boxes import BadMp4
 from videod.mp4.copying import FileCopy
+from videod.mp4.entries import first_reference
 from videod.mp4.index import load
 from videod.mp4.model import Samples, Track
 from videod.mp4.output import TrackOut
@@ -29,7 +29,14 @@ from videod.process import Tools
 
 # an edge may take so much more a second than the source does there: uncapped, noise took 40 MB
 MOST_RATE = Fraction(3, 2)
-SPEED, QUALITY, REFS = "veryfast", 16, 2
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """How to encode an edge: ffmpeg's options, and filters behind those that choose the frames."""
+
+    options: Sequence[str]
+    chain: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,7 @@ class Encoded:
 
 
 def encode_edge(
-    tracks: Tracks, edge: Edge, needed: Sequence[int], fit: Fit, picture: Video, threads: int, tools: Tools
+    tracks: Tracks, edge: Edge, needed: Sequence[int], encoder: Encoder, picture: Video, threads: int, tools: Tools
 ) -> Encoded:
     """The frames of `edge`; `needed`: which of its samples have to be decoded. Raises Unspliced, BadMp4, DiskFull."""
     excerpt, out = tools.scratch / "edge.src.mp4", tools.scratch / "edge.mp4"
@@ -50,8 +57,9 @@ def encode_edge(
     rate = _rate(tracks.video, edge.samples)
     complaints, most = Complaints(), raw_bytes(picture, len(edge.pts))
     try:
-        argv = _start(excerpt, edge.pts[0] - zero, edge.pts[-1] - zero + 1, tracks.video.timescale, threads)
-        argv += _codec(fit, picture.pix_fmt, rate, threads)
+        shown = edge.pts[0] - zero, edge.pts[-1] - zero + 1
+        argv = _start(excerpt, shown, encoder.chain, tracks.video.timescale, threads)
+        argv += [*encoder.options, "-maxrate", str(rate), "-bufsize", str(rate)]
         argv += ["-video_track_timescale", str(tracks.video.timescale), "-f", "mp4", f"file:{out}"]
         result = tools.run(
             argv,
@@ -93,7 +101,7 @@ def _excerpt(tracks: Tracks, needed: Sequence[int], out: Path) -> int:
     track = TrackOut(
         b"vide",
         tracks.video.timescale,
-        tracks.video.entry,
+        first_reference(tracks.video.entry),
         Samples(
             array("I", [samples.sizes[n] for n in needed]),
             array("q", [samples.offsets[n] for n in needed]),
@@ -116,19 +124,14 @@ def _rate(track: Track, part: range) -> int:
     return max(64_000, int(MOST_RATE * bits / seconds)) if seconds else 8_000_000
 
 
-def _start(source: Path, first: int, stop: int, timescale: int, threads: int) -> list[str]:
+def _start(source: Path, shown: tuple[int, int], chain: str, timescale: int, threads: int) -> list[str]:
     argv = ["ffmpeg", "-nostdin", "-hide_banner", "-v", LOUD, "-y", "-threads", str(threads), "-noautorotate"]
     # what it tells keeps the stall watch quiet
     argv += ["-progress", "pipe:1", "-copyts", *opened(str(source)), "-map", "0:v:0"]
-    argv += ["-filter:v", f"trim=start_pts={first}:end_pts={stop},setpts=PTS-{first}"]
+    first, stop = shown
+    filters = f"trim=start_pts={first}:end_pts={stop},setpts=PTS-{first}"
+    argv += ["-filter:v", f"{filters},{chain}" if chain else filters]
     return [*argv, "-fps_mode", "passthrough", "-enc_time_base:v", f"1/{timescale}"]
-
-
-def _codec(fit: Fit, pix_fmt: str, rate: int, threads: int) -> list[str]:
-    argv = ["-c:v", "libx264", "-preset", SPEED, "-crf", str(QUALITY), "-maxrate", str(rate), "-bufsize", str(rate)]
-    # as the source has it: the other range of values would be another picture under the same SPS
-    own = ["-pix_fmt", pix_fmt] if pix_fmt in {"yuv420p", "yuvj420p"} else []
-    return [*argv, "-threads:v", str(threads), *fit.argv(refs=REFS), *own]
 
 
 def _read(path: Path, count: int) -> Encoded:

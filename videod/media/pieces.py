@@ -1,34 +1,19 @@
-"""What a smart cut of H.264 is put together from: samples of the source, and those of its encoded edges."""
+"""What a smart cut is put together from: samples of the source, and those of its encoded edges."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
-from videod.codec.avc import SliceFacts, slice_facts
-from videod.codec.move import move
-from videod.codec.onto import (
-    Misfit,
-    combined,
-    edge_for,
-    free_idr_id,
-    free_pps_ids,
-    picture_why_not,
-    why_not,
-)
-from videod.codec.records import AvcConfig
-from videod.codec.sets import ParameterSets
+from videod.media.coding import Coding, Stored
 from videod.media.edges import encode_edge
 from videod.media.model import Video
 from videod.media.splice import Edge, Splice
-from videod.media.tracks import Tracks, with_config
-from videod.mp4.boxes import BadMp4
-from videod.mp4.entries import child
+from videod.mp4.patchwork import Patchwork
 from videod.process import Tools
 
-# where a row's bytes are: in the source's file, or in `Pieces.blob`
-SOURCE, EDGES = 0, 1
+# where a row's bytes are: in the source's file, or in `Pieces.made`
+SOURCE, MADE = 0, 1
 
 
 class Row(NamedTuple):
@@ -42,79 +27,46 @@ class Row(NamedTuple):
 
 
 class Pieces:
-    """Collects the rows of an output in decoding order, the bytes of its edges, its configuration."""
+    """Collects the rows of an output in decoding order, and what of their bytes is not the source's.
 
-    def __init__(self, file: BinaryIO, tracks: Tracks, config: AvcConfig, about: Video) -> None:
-        self.file, self.tracks = file, tracks
+    `seams`: the rows that prove the parts fit: those of the edges, and the copied key frames, each to be decoded by
+    itself.
+    """
+
+    def __init__(self, stored: Stored, coding: Coding, about: Video) -> None:
+        self.coding, self.tracks = coding, stored.tracks
         self.rows: list[Row] = []
-        self.blob = bytearray()
-        self._about = about
-        self._own = self._config = config
-        self._sets = ParameterSets.read(config)
-
-    @classmethod
-    def of(cls, file: BinaryIO, tracks: Tracks, about: Video) -> Pieces:
-        """For an H.264 track. Raises Misfit where its samples cannot stand beside edges, BadMp4, BadBitstream."""
-        config = AvcConfig.read(tracks.config(b"avcC"))
-        if reason := why_not(config):
-            raise Misfit(reason)
-        return cls(file, tracks, config, about)
-
-    @property
-    def entry(self) -> bytes:
-        """The sample entry with what the edges need."""
-        return with_config(self.tracks.video.entry, b"avcC", self._config.write())
-
-    def clean(self, n: int) -> bool:
-        """Whether nothing from sample n on leans on what is before it: an IDR picture."""
-        return self._facts(n).idr
-
-    def droppable(self, _: int) -> bool:
-        """Nothing behind an IDR picture is shown before it."""
-        return False
+        self.seams: list[Row] = []
+        self.made = Patchwork(stored.file)
+        self._stored, self._about = stored, about
 
     def encode(self, found: Splice, tools: Tools, threads: int) -> None:
         """Fill the rows. Raises Unspliced, Misfit, BadMp4, BadBitstream, DiskFull."""
-        facts = [self._facts(n) for n in found.copied]
-        if reason := next(filter(None, (picture_why_not(fact, self._own) for fact in facts)), ""):
-            raise Misfit(reason)
+        changed = self.coding.copied(found.copied)
         if found.head:
-            self._edge(found.head, facts[0], tools, threads)
+            self._edge(found.head, found.copied[0], tools, threads)
         samples, pts = self.tracks.video.samples, self.tracks.pts
         for n in found.copied:
-            self.rows.append(Row(SOURCE, samples.offsets[n], samples.sizes[n], pts[n], bool(samples.sync[n])))
+            sync, change = bool(samples.sync[n]), changed.get(n)
+            row = alone = Row(SOURCE, samples.offsets[n], samples.sizes[n], pts[n], sync)
+            if change:
+                row = alone = self._made(change.parts, pts[n], sync)
+                if sync and change.alone is not change.parts:
+                    alone = self._made(change.alone, pts[n], sync)
+            self.rows.append(row)
+            self.seams += [alone] if sync else []
         if found.tail:
-            self._edge(found.tail, facts[-1], tools, threads)
+            self._edge(found.tail, found.copied[-1], tools, threads)
 
-    def _edge(self, edge: Edge, beside: SliceFacts, tools: Tools, threads: int) -> None:
+    def _edge(self, edge: Edge, beside: int, tools: Tools, threads: int) -> None:
         """Encode an edge; `beside`: the copied sample next to it."""
-        wants, pts = set(edge.pts), self.tracks.pts
-        # what is neither wanted nor leaned on needs no decoding
-        needed = [n for n in edge.samples if pts[n] in wants or self._facts(n).reference]
-        fit = edge_for(self._own)
-        made = encode_edge(self.tracks, edge, needed, fit, self._about, threads, tools)
-        config = child(made.track.entry, b"vide", b"avcC")
-        if config is None:
-            raise BadMp4("an edge without avcC")
-        free = free_pps_ids(self._own, list(ParameterSets.read(self._config).pps))
-        if not free:
-            raise Misfit("no free PPS id")
-        moved = move(
-            AvcConfig.read(config),
-            made.samples,
-            self._own,
-            pps_id=free[0],
-            idr_pic_id=free_idr_id([beside.idr_pic_id]),
-        )
-        self._config = combined(self._config, moved.pps)
-        self._append(moved.samples, [edge.pts[rank] for rank in made.ranks])
+        encoder = self.coding.encoder(self._about.pix_fmt, threads)
+        made = encode_edge(self.tracks, edge, self.coding.needed(edge), encoder, self._about, threads, tools)
+        samples = self.coding.edge(made, beside, first=not self.rows)
+        times = [edge.pts[rank] for rank in made.ranks]
+        rows = [self._made([sample], time, n == 0) for n, (sample, time) in enumerate(zip(samples, times, strict=True))]
+        self.rows += rows
+        self.seams += rows
 
-    def _append(self, samples: Sequence[bytes], pts: Sequence[int]) -> None:
-        for n, (sample, time) in enumerate(zip(samples, pts, strict=True)):
-            self.rows.append(Row(EDGES, len(self.blob), len(sample), time, n == 0))
-            self.blob += sample
-
-    def _facts(self, n: int) -> SliceFacts:
-        samples = self.tracks.video.samples
-        data = os.pread(self.file.fileno(), samples.sizes[n], samples.offsets[n])
-        return slice_facts(data, self._own.length_size, self._sets)
+    def _made(self, parts: Sequence[bytes | range], pts: int, sync: bool) -> Row:
+        return Row(MADE, self.made.add(*parts), sum(map(len, parts)), pts, sync)

@@ -20,7 +20,7 @@ from videod.media.reading import LOOSE
 
 MICRO = 1_000_000
 # codecs of which samples are copied between encoded edges
-SPLICED = frozenset({"h264"})
+SPLICED = frozenset({"h264", "hevc"})
 
 
 def micro(seconds: Fraction | float) -> int:

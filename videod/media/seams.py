@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
+from typing import BinaryIO
 
 from videod.media.damage import decoded
-from videod.media.pieces import EDGES, Pieces, Row
+from videod.media.pieces import Pieces, Row
 from videod.media.splice import Unspliced
 from videod.mp4.copying import FileCopy
+from videod.mp4.entries import first_reference
 from videod.mp4.model import Samples
 from videod.mp4.output import TrackOut
 from videod.mp4.times import decode_times, durations
@@ -20,13 +22,13 @@ from videod.mp4.writer import write
 from videod.process import Tools
 
 
-def check_seams(pieces: Pieces, tools: Tools, max_pixels: int) -> None:
+def check_seams(pieces: Pieces, file: BinaryIO, tools: Tools, max_pixels: int) -> None:
     """Raise Unspliced where a decoder stumbles over an edge, or over a copied key frame."""
-    rows = [row for row in pieces.rows if row.source == EDGES or row.sync]
+    rows = pieces.seams
     path = tools.scratch / "seams.mp4"
     try:
         with open(path, "wb") as out:
-            copy = FileCopy(out, [pieces.file, bytes(pieces.blob)])
+            copy = FileCopy(out, [file, pieces.made])
             write(out, [picture(pieces, rows, rows[0].pts, max(row.pts for row in rows) + 1)], copy)
         result = decoded(path, tools, 0, max_pixels)
     finally:
@@ -52,7 +54,7 @@ def picture(pieces: Pieces, rows: Sequence[Row], zero: int, end: int) -> TrackOu
     return TrackOut(
         b"vide",
         old.timescale,
-        pieces.entry,
+        first_reference(pieces.coding.entry),
         samples,
         bytes(row.source for row in rows),
         header=old.header,

@@ -1,19 +1,22 @@
 """A smart cut: copy the samples between two clean places, encode only the frames before and behind them.
 
-All parts stand under the source's own SPS: a second one in avcC breaks every decoder but libavcodec. Where that,
-or anything else, is not possible, the reason is given and the caller encodes all frames.
+How the parts come to stand together depends on the codec (`coding.py`). Where that, or anything else, is not
+possible, the reason is given and the caller encodes all frames.
 """
 
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 from videod.codec.bits import BadBitstream
 from videod.codec.onto import Misfit
 from videod.config.settings import Preset
+from videod.media.avc_coding import AvcCoding
+from videod.media.coding import Coding, Stored
+from videod.media.hevc_coding import HevcCoding
 from videod.media.model import Plan, Source
 from videod.media.part import as_mp4
 from videod.media.pieces import Pieces
@@ -24,21 +27,17 @@ from videod.media.splice import Unspliced, splice
 from videod.media.tracks import read_tracks
 from videod.mp4.boxes import BadMp4
 from videod.mp4.copying import FileCopy
+from videod.mp4.patchwork import Patchwork
 from videod.mp4.writer import write
 from videod.process import Tools
 
-
-@dataclass(frozen=True)
-class Made:
-    """How many frames were copied."""
-
-    copied: int
+CODINGS: Mapping[str, type[Coding]] = {"h264": AvcCoding, "hevc": HevcCoding}
 
 
 def smart_cut(
     source: Source, plan: Plan, out: Path, preset: Preset, tools: Tools, settings: Bounds, threads: int
-) -> Made | str:
-    """Write `out` (MP4 or MOV) with exactly the plan's frames, or tell why all must be encoded.
+) -> int | str:
+    """Write `out` (MP4 or MOV) with exactly the plan's frames: how many were copied, or why all must be encoded.
 
     Raises DiskFull and what Tools.run does.
     """
@@ -50,18 +49,20 @@ def smart_cut(
         tracks = read_tracks(source.media, *reach)
         with contextlib.ExitStack() as files:
             file = files.enter_context(open(tracks.path, "rb", buffering=0))
-            pieces = Pieces.of(file, tracks, source.media.video)
-            found = splice(tracks.pts, tracks.video.samples.sync, plan.pts, pieces.clean, pieces.droppable)
+            stored, video = Stored(file, tracks), source.media.video
+            coding = CODINGS[video.codec](stored)
+            found = splice(tracks.pts, tracks.video.samples.sync, plan.pts, coding.role)
+            pieces = Pieces(stored, coding, video)
             pieces.encode(found, tools, threads)
-            check_seams(pieces, tools, source.media.max_pixels)
+            check_seams(pieces, file, tools, source.media.max_pixels)
             shown = picture(pieces, pieces.rows, plan.pts[0], plan.after)
             sounds = soundtracks(source.media, tracks, plan, preset, sound, tools)
-            sources: list[BinaryIO | bytes] = [file, bytes(pieces.blob)]
+            sources: list[BinaryIO | Patchwork | bytes] = [file, pieces.made]
             if sound.exists():
                 sources.append(files.enter_context(open(sound, "rb", buffering=0)))
             with open(out, "wb") as made:
                 write(made, [shown, *sounds], FileCopy(made, sources), quicktime=preset.container == "mov")
-        return Made(len(found.copied))
+        return len(found.copied)
     except (BadMp4, BadBitstream, Misfit, Unspliced) as error:
         return str(error)
     finally:

@@ -17,6 +17,7 @@ from videod.media.room import check_room
 from videod.media.splice import check_made
 from videod.media.tracks import Tracks
 from videod.mp4.boxes import BadMp4
+from videod.mp4.entries import first_reference
 from videod.mp4.index import load
 from videod.mp4.model import Placement, Samples, Track
 from videod.mp4.output import TrackOut, copied
@@ -116,8 +117,3 @@ def _joins(samples: Samples, n: int) -> bool:
     """Whether a coded frame leads up to the next. One that stands for a pause, too, makes players skip too much."""
     at, lasts = samples.pts[n], samples.durations[n]
     return at + lasts == samples.pts[n + 1] and lasts <= samples.durations[n + 1]
-
-
-def first_reference(entry: bytes) -> bytes:
-    """A sample entry for a file that has one data reference."""
-    return entry[:14] + b"\0\1" + entry[16:]

@@ -11,6 +11,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from pathlib import Path
 
 
@@ -26,6 +27,20 @@ def check_made(out: Path) -> None:
 
 # fewer frames than these are not worth two seams
 WORTH = 8
+
+
+class Role(Enum):
+    """What a picture is for a copy.
+
+    START: nothing at or behind it, in decoding order, leans on what is before it, but for LOST pictures, which are
+    shown before it and leaned on by nothing that is shown later. EARLY: shown before its START too, leaned on by
+    nothing that is shown later, and itself leaning on START and such pictures alone.
+    """
+
+    START = auto()
+    LOST = auto()
+    EARLY = auto()
+    PLAIN = auto()
 
 
 @dataclass(frozen=True)
@@ -46,36 +61,44 @@ class Splice:
     tail: Edge | None
 
 
-def splice(
-    pts: array[int], sync: bytes, wanted: array[int], clean: Callable[[int], bool], droppable: Callable[[int], bool]
-) -> Splice:
+def splice(pts: array[int], sync: bytes, wanted: array[int], role: Callable[[int], Role]) -> Splice:
     """How the frames at the display times `wanted` (sorted) come together. Raises Unspliced.
 
-    `pts`, `sync` (1: a sync sample): columns of the track in decoding order. `clean` tells whether nothing at
-    or behind a sync sample, in decoding order, leans on what is before it, but for samples that are
-    `droppable`: shown before it and leaned on by nothing that is shown later.
+    `pts`, `sync` (1: a sync sample): columns of the track in decoding order.
     """
     wants = set(wanted)
     places = [index for index, time in enumerate(pts) if time in wants]
     if len(places) != len(wants):
         raise Unspliced("the sample table does not hold each wanted frame once")
-    begin = _begin(pts, sync, places, clean)
+    begin = next((index for index in places if sync[index] and role(index) is Role.START), None)
     if begin is None:
         raise Unspliced("no clean start lies inside")
     stop = _stop(pts, wants, begin, places[-1])
-    copied = [index for index in range(begin, stop) if pts[index] >= pts[begin]]
-    if any(not droppable(index) for index in range(begin, stop) if pts[index] < pts[begin]):
-        raise Unspliced("pictures shown before the clean start are leaned on")
+    early = _early(pts, wants, begin, stop, role)
+    copied = [index for index in range(begin, stop) if pts[index] >= pts[begin] or index in early]
     if len(copied) < WORTH:
         raise Unspliced("too few frames could be copied")
-    first, last = pts[begin], max(pts[index] for index in copied)
+    times = [pts[index] for index in copied]
+    first, last = min(times), max(times)
     head = _edge(pts, sync, [time for time in wanted if time < first])
     tail = _edge(pts, sync, [time for time in wanted if time > last])
+    if sum(first <= time <= last for time in wanted) != len(copied):
+        raise Unspliced("the copied frames are not all that are wanted there")
     return Splice(head, copied, tail)
 
 
-def _begin(pts: array[int], sync: bytes, places: list[int], clean: Callable[[int], bool]) -> int | None:
-    return next((index for index in places if sync[index] and clean(index)), None)
+def _early(pts: array[int], wants: set[int], begin: int, stop: int, role: Callable[[int], Role]) -> set[int]:
+    """Which of the pictures that are stored behind the clean start and shown before it can be copied.
+
+    All that need not be lost, or none: they may lean on one another.
+    """
+    before = {index: role(index) for index in range(begin, stop) if pts[index] < pts[begin]}
+    if not set(before.values()) <= {Role.LOST, Role.EARLY}:
+        raise Unspliced("pictures shown before the clean start are leaned on")
+    early = {index for index in before if before[index] is Role.EARLY}
+    low = min((pts[index] for index in early), default=0)
+    mixed = any(pts[index] > low for index in before.keys() - early)
+    return early if not mixed and all(pts[index] in wants for index in early) else set()
 
 
 def _stop(pts: array[int], wants: set[int], begin: int, last: int) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import BinaryIO
 
 from videod.mp4.boxes import BadMp4
+from videod.mp4.patchwork import Patchwork
 
 # one call may hold a thread in the kernel; this much takes a moment
 MOST = 64 << 20
@@ -20,13 +21,13 @@ _UNABLE = frozenset(
 
 
 class FileCopy:
-    """Appends parts of `sources`, open files or bytes, to `out`; to be handed to `write`.
+    """Appends parts of `sources`, open files, patchwork or bytes, to `out`; to be handed to `write`.
 
     Nothing may be written to `out` in another way before all is copied. Raises BadMp4 for a source that ends too
     early, and OSError.
     """
 
-    def __init__(self, out: BinaryIO, sources: Sequence[BinaryIO | bytes]) -> None:
+    def __init__(self, out: BinaryIO, sources: Sequence[BinaryIO | Patchwork | bytes]) -> None:
         self._out = out
         self._target = _number(out)
         self._sources = [(source, -1 if isinstance(source, bytes) else _number(source)) for source in sources]
@@ -82,8 +83,10 @@ class FileCopy:
         return len(data)
 
 
-def _number(file: BinaryIO) -> int:
+def _number(file: BinaryIO | Patchwork) -> int:
     """Its descriptor, -1 if it is none of the system."""
+    if isinstance(file, Patchwork):
+        return -1
     try:
         return file.fileno()
     except (io.UnsupportedOperation, AttributeError):

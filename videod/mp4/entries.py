@@ -35,6 +35,11 @@ def data_reference(entry: bytes) -> int:
     return int.from_bytes(entry[14:16], "big")
 
 
+def first_reference(entry: bytes) -> bytes:
+    """The entry for a file that has one data reference, which is itself."""
+    return entry[:14] + b"\0\1" + entry[16:]
+
+
 def inside(entry: bytes, handler: bytes) -> Box:
     """The part of an entry that holds boxes, as a container."""
     start = _PICTURE if handler == b"vide" else _SOUND if handler == b"soun" else 16

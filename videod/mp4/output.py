@@ -9,6 +9,7 @@ from itertools import repeat
 from operator import add, le, sub
 
 from videod.mp4.boxes import BadMp4
+from videod.mp4.entries import first_reference
 from videod.mp4.model import Placement, Samples, Track, TrackHeader
 
 
@@ -59,12 +60,10 @@ def copied(track: Track, movie_timescale: int) -> TrackOut:
         raise BadMp4(f"the edit list of track {track.id} is of an unusual shape")
     if track.descriptions > 1:
         raise BadMp4(f"track {track.id} uses {track.descriptions} sample entries")
-    # in another file there is one data reference, and the entry is the first
-    entry = track.entry[:14] + b"\0\1" + track.entry[16:]
     return TrackOut(
         track.handler,
         track.timescale,
-        entry,
+        first_reference(track.entry),
         track.samples,
         placement=placement,
         header=track.header,

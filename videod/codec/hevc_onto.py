@@ -1,0 +1,226 @@
+"""Whether an encoded edge can stand beside copied samples of HEVC, and the parameter sets it then has.
+
+Unlike one of H.264 an edge keeps an SPS of its own, which a decoder activates at the edge's IRAP picture. It is made of
+the source's - profile, level, format, crop, colour, reordering - but for the coding tools, which are those of the
+edge: so no decoder sets up anything anew at a seam.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from videod.codec.bits import BadBitstream, BitReader, BitWriter, escape
+from videod.codec.hevc import Hevc, HevcFacts, hevc_type
+from videod.codec.hevc_layout import HevcLayout, Ordering, Span, read_layout
+from videod.codec.onto import Misfit
+from videod.codec.records import HevcArray, HevcConfig
+
+_PROFILES = {1: "main", 2: "main10"}
+_VPS_HEADER, _SPS_HEADER = bytes([Hevc.VPS << 1, 1]), bytes([Hevc.SPS << 1, 1])
+# general_profile_space to general_level_idc begin behind sps_video_parameter_set_id, sub-layers, nesting
+_GENERAL = Span(8, 104)
+# they are repeated at each IRAP picture
+_MOST_SETS = 1 << 14
+# what x265 wants to reorder and to keep: with a pyramid of B-frames, with B-frames, without
+_WAYS = ((Ordering(4, 2), 3, 1), (Ordering(3, 1), 3, 0), (Ordering(0, 0), 0, 0))
+_REFS = 2
+_MOST_DECODED = 15
+
+
+@dataclass(frozen=True)
+class Edge:
+    """What x265 may use in an edge.
+
+    `profile`: main or main10; `pix_fmt`: ffmpeg's name of the samples; `width`, `height` of the coded picture, and what
+    the conformance window leaves out of it, as ffmpeg's fillborders wants it.
+    """
+
+    profile: str
+    pix_fmt: str
+    bframes: int
+    pyramid: int
+    width: int
+    height: int
+    borders: tuple[int, int, int, int]
+
+    def argv(self, threads: int) -> list[str]:
+        """Arguments for ffmpeg: an edge is one IDR picture and what follows from it."""
+        params = {
+            "log-level": "error",
+            "info": 0,
+            "keyint": -1,
+            "scenecut": 0,
+            "open-gop": 0,
+            "repeat-headers": 0,
+            "ref": _REFS,
+            "bframes": self.bframes,
+            "b-pyramid": self.pyramid,
+            # each frame encoded at once is one more in memory, and an edge has few
+            "frame-threads": 1,
+        }
+        params |= {"pools": threads} if threads else {}
+        told = ":".join(f"{name}={value}" for name, value in params.items())
+        return ["-profile:v", self.profile, "-pix_fmt", self.pix_fmt, "-x265-params", told]
+
+    @property
+    def chain(self) -> str:
+        """Filters that lay the shown picture into the coded one; empty if they are the same."""
+        left, right, top, bottom = self.borders
+        if not any(self.borders):
+            return ""
+        pad = f"pad={self.width}:{self.height}:{left}:{top}"
+        return f"{pad},fillborders={left}:{right}:{top}:{bottom}:smear"
+
+
+@dataclass(frozen=True)
+class HevcSource:
+    """The configuration of a source of which samples are copied, and its SPS."""
+
+    config: HevcConfig
+    layout: HevcLayout
+
+    @classmethod
+    def read(cls, config: HevcConfig) -> HevcSource:
+        """Raises Misfit where no edge can stand beside its samples."""
+        found = [nal for nal in config.sets if hevc_type(nal) == Hevc.SPS]
+        if len(found) != 1 or sum(hevc_type(nal) == Hevc.VPS for nal in config.sets) != 1:
+            raise Misfit(f"{len(found)} SPS in hvcC")
+        try:
+            made = cls(config, read_layout(found[0]))
+        except BadBitstream as error:
+            raise Misfit(f"unreadable parameter sets: {error}") from None
+        if reason := made._why_not():
+            raise Misfit(reason)
+        return made
+
+    @property
+    def sets(self) -> tuple[bytes, ...]:
+        """VPS, SPS, PPS, in this order."""
+        return tuple(sorted(self.config.sets, key=hevc_type))
+
+    def _why_not(self) -> str:
+        sps, vui = self.layout.sps, self.layout.vui
+        depth = sps.bit_depth_luma
+        reasons = {
+            f"profile {sps.profile_idc}": sps.profile_space != 0 or sps.profile_idc not in _PROFILES,
+            f"chroma format {sps.chroma_format_idc} of {depth} bits": sps.chroma_format_idc != 1
+            or depth != sps.bit_depth_chroma
+            or depth not in {8, 10}
+            or (depth == 10 and sps.profile_idc == 1),
+            "pictures in fields": sps.interlaced or bool(vui and vui.field_seq),
+            "an odd coded size": bool(sps.coded_width % 8 or sps.coded_height % 8),
+            "parameter sets too large": sum(map(len, self.config.sets)) > _MOST_SETS,
+        }
+        return next((reason for reason, applies in reasons.items() if applies), "")
+
+    def picture_why_not(self, facts: HevcFacts) -> str:
+        """Why a source with such a picture among those copied must not get edges; empty if it may."""
+        reasons = {
+            "further layers": facts.layered,
+            "metadata of Dolby Vision": facts.unspecified,
+            "other parameter sets in the samples": any(nal not in self.config.sets for nal in facts.sets),
+        }
+        return next((reason for reason, applies in reasons.items() if applies), "")
+
+    def edge(self) -> Edge:
+        """How an edge must be encoded."""
+        sps, vui, own = self.layout.sps, self.layout.vui, self.layout.ordering
+        deep = sps.bit_depth_luma > 8
+        full = vui is not None and vui.full_range
+        fits = [way for way in _WAYS if way[0].buffering <= own.buffering and way[0].reorder <= own.reorder]
+        _, bframes, pyramid = (fits or _WAYS[-1:])[0]
+        right = sps.coded_width - sps.left - sps.width
+        bottom = sps.coded_height - sps.top - sps.height
+        return Edge(
+            _PROFILES[2 if deep else 1],
+            "yuv420p10le" if deep else "yuvj420p" if full else "yuv420p",
+            bframes,
+            pyramid,
+            sps.coded_width,
+            sps.coded_height,
+            (sps.left, right, sps.top, bottom),
+        )
+
+    def sets_of(self, edge: HevcConfig) -> tuple[bytes, ...]:
+        """VPS, SPS and PPS of an edge, in this order. Raises Misfit, BadBitstream."""
+        made = [nal for nal in edge.sets if hevc_type(nal) == Hevc.SPS]
+        if len(made) != 1:
+            raise Misfit(f"an edge with {len(made)} SPS")
+        own, old = read_layout(made[0]), self.layout
+        same = "coded_width", "coded_height", "chroma_format_idc", "bit_depth_luma", "bit_depth_chroma"
+        if (
+            any(getattr(own.sps, name) != getattr(old.sps, name) for name in same)
+            or own.sps.profile_idc not in _PROFILES
+        ):
+            raise Misfit("an edge of another format")
+        ordering = Ordering(*map(max, own.ordering, old.ordering))
+        if ordering.buffering > _MOST_DECODED or ordering.reorder > ordering.buffering:
+            raise Misfit(f"{ordering.reorder} of {ordering.buffering} pictures are reordered")
+        pps = [nal for nal in edge.sets if hevc_type(nal) == Hevc.PPS]
+        return (_vps(own.sps.vps_id, old, ordering), _sps(own, old, ordering), *pps)
+
+    def record(self, sets: Iterable[bytes] = ()) -> bytes:
+        """The body of hvcC: the source's, with other sets in it where the output begins with an edge."""
+        found = tuple(sets)
+        arrays = self.config.incomplete().arrays
+        if found:
+            kinds = Hevc.VPS, Hevc.SPS, Hevc.PPS
+            own = (HevcArray(kind, False, tuple(n for n in found if hevc_type(n) == kind)) for kind in kinds)
+            arrays = (*own, *(array for array in arrays if array.nal_type not in kinds))
+        # min_spatial_segmentation_idc, parallelismType: nothing is promised of all parts
+        head = self.config.head[:13] + b"\xf0\x00\xfc" + self.config.head[16:]
+        return HevcConfig(head, arrays).write()
+
+
+def _copy(out: BitWriter, bits: BitReader, span: Span) -> None:
+    out.copy(bits, span.start, span.end)
+
+
+def _ordered(out: BitWriter, ordering: Ordering) -> None:
+    """One sub-layer; its last number: no limit of the latency."""
+    out.u(1, 1)
+    for number in (*ordering, 0):
+        out.ue(number)
+
+
+def _vps(number: int, source: HevcLayout, ordering: Ordering) -> bytes:
+    """The least VPS: one layer, one sub-layer, the source's profile, tier and level."""
+    out = BitWriter()
+    out.u(4, number)
+    out.u(2, 3)  # the base layer is here
+    out.u(9, 0)  # no further layers and sub-layers
+    out.u(1, 1)
+    out.u(16, 0xFFFF)
+    _copy(out, source.bits, _GENERAL)
+    _ordered(out, ordering)
+    out.u(6, 0)  # vps_max_layer_id
+    out.ue(0)
+    out.u(2, 0)  # no timing, no extension
+    out.trailing()
+    return _VPS_HEADER + escape(out.data())
+
+
+def _sps(edge: HevcLayout, source: HevcLayout, ordering: Ordering) -> bytes:
+    """The edge's tools in what else is the source's."""
+    out = BitWriter()
+    out.u(4, edge.sps.vps_id)
+    out.u(4, 1)  # one sub-layer, nested
+    _copy(out, source.bits, _GENERAL)
+    out.ue(edge.sps.id)
+    _copy(out, source.bits, source.format)
+    _copy(out, edge.bits, edge.poc)
+    _ordered(out, ordering)
+    _copy(out, edge.bits, edge.tools)
+    vui = source.vui
+    out.u(1, int(vui is not None))
+    if vui is not None:
+        _copy(out, source.bits, vui.front)
+        out.u(3, 0)  # no gray chroma, no fields, nothing about them in each picture
+        _copy(out, source.bits, vui.window)
+        _copy(out, source.bits, vui.timing)
+        # poc_proportional_to_timing, hrd_parameters of the timing; bitstream_restriction
+        out.u(3 if vui.timing.end - vui.timing.start > 1 else 1, 0)
+    out.u(1, 0)  # sps_extension_present_flag
+    out.trailing()
+    return _SPS_HEADER + escape(out.data())
