@@ -11,10 +11,14 @@ from hypothesis import strategies as st
 
 from tests import coded
 from tests.videos import ffmpeg, ffprobe
-from videod.codec.bits import BadBitstream
+from videod.codec.bits import BadBitstream, BitReader, BitWriter
 from videod.codec.hevc import Hevc, cra_to_bla, hevc_facts, hevc_type, with_sets_in_band
+from videod.codec.hevc_layout import pass_reference_sets, read_layout
+from videod.codec.hevc_onto import HevcSource
+from videod.codec.hevc_sei import display_sei
 from videod.codec.hevc_sps import HevcSps, read_hevc_sps
 from videod.codec.nal import join, join_stream, split
+from videod.codec.onto import Misfit
 from videod.codec.records import HevcConfig
 
 GOP = 12
@@ -90,6 +94,48 @@ def test_sps_is_read_as_ffmpeg_does(film: Film) -> None:
     # hvcC repeats them
     assert film.config.head[1] == sps.profile_space << 6 | sps.high_tier << 5 | sps.profile_idc
     assert film.config.head[6:12] == sps.constraints.to_bytes(6, "big")
+
+
+def test_the_rest_of_the_sps_is_where_ffmpeg_finds_it(film: Film) -> None:
+    seen = coded.trace(film.path, lambda title: title == "Sequence Parameter Set")[0]
+    layout = read_layout(next(nal for nal in film.config.sets if hevc_type(nal) == Hevc.SPS))
+    # ffmpeg counts from the header of the NAL unit on
+    assert layout.tools.end == seen.places["vui_parameters_present_flag"] - 16
+    vui = layout.vui
+    assert vui is not None
+    assert vui.window.start == seen.places["default_display_window_flag"] - 16
+    assert vui.timing.start == seen.places["vui_timing_info_present_flag"] - 16
+    assert (vui.field_seq, vui.frame_field_info) == (False, False)
+    assert layout.ordering == (
+        seen.lists["sps_max_dec_pic_buffering_minus1"][-1],
+        seen.lists["sps_max_num_reorder_pics"][-1],
+    )
+
+
+def test_reference_sets_are_passed_over() -> None:
+    bits = BitWriter()
+    for number in (3, 2, 1):  # three sets; the first: two before, one behind
+        bits.ue(number)
+    for _ in range(3):
+        bits.ue(0)
+        bits.u(1, 1)
+    # -1, -2, 1 moved by -1: -2, -3, and 0, which is left out; and -1 itself
+    bits.u(1, 1)
+    bits.u(1, 1)
+    bits.ue(0)
+    for flag in (1, 1, 1, 1):
+        bits.u(1, flag)
+    # three are left: four flags, of which one says no twice
+    bits.u(1, 1)
+    bits.u(1, 0)
+    bits.ue(4)
+    for flag in (1, 0, 0, 0, 1, 1):
+        bits.u(1, flag)
+    end = bits.size
+    bits.trailing()
+    reader = BitReader(bits.data())
+    pass_reference_sets(reader)
+    assert reader.at == end
 
 
 def test_samples_are_read_as_ffmpeg_does(film: Film) -> None:
@@ -197,9 +243,11 @@ def test_damage_raises_only_bad_bitstream(films: dict[str, Film], data: st.DataO
         lambda: hevc_facts(parts[1], 4),
         lambda: cra_to_bla(parts[1], 4),
         lambda: with_sets_in_band(parts[1], film.config.sets, 4),
-        lambda: read_hevc_sps(parts[2]),
+        lambda: read_layout(parts[2]),
+        lambda: HevcSource.read(HevcConfig.read(parts[0])).moved(film.config, [], 0),
+        lambda: display_sei([parts[2], *split(parts[1], 4)]),
     ):
         try:
             act()
-        except BadBitstream as error:
+        except (BadBitstream, Misfit) as error:
             assert "\n" not in str(error)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from videod.codec.bits import BadBitstream, BitReader, unescape
-from videod.codec.nal import join, split
+from videod.codec.nal import join, split, trimmed
 
 # bytes; what is read of a slice segment lies in the first few
 _FRONT = 16
@@ -132,7 +132,7 @@ def hevc_facts(sample: bytes, length_size: int) -> HevcFacts:
         temporal_id=_temporal_id(first),
         pps_id=bits.ue(_MOST_PPS_ID, "slice_pic_parameter_set_id"),
         segments=len(slices),
-        sets=tuple(nal for nal in ours if hevc_type(nal) in _SETS),
+        sets=tuple(trimmed(nal) for nal in ours if hevc_type(nal) in _SETS),
         layered=len(ours) < len(nals),
         discards=discards,
         unspecified=any(hevc_type(nal) >= Hevc.UNSPECIFIED for nal in nals),

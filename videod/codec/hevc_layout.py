@@ -70,7 +70,7 @@ def read_layout(nal: bytes) -> HevcLayout:
     ordering = _ordering(bits, front.sub_layers)
     begin = bits.at
     _blocks(bits)
-    _reference_sets(bits)
+    pass_reference_sets(bits)
     if bits.flag():
         for _ in range(bits.ue(_MOST_LONG_TERM, "num_long_term_ref_pics_sps")):
             bits.u(poc_bits + 1)
@@ -112,7 +112,7 @@ def _scaling_lists(bits: BitReader) -> None:
                 bits.se()
 
 
-def _reference_sets(bits: BitReader) -> None:
+def pass_reference_sets(bits: BitReader) -> None:
     """st_ref_pic_set() of each index; the deltas of one say how much of the next there is."""
     deltas: list[int] = []
     for index in range(bits.ue(_MOST_SETS, "num_short_term_ref_pic_sets")):

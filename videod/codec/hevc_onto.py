@@ -3,16 +3,20 @@
 Unlike one of H.264 an edge keeps an SPS of its own, which a decoder activates at the edge's IRAP picture. It is made of
 the source's - profile, level, format, crop, colour, reordering - but for the coding tools, which are those of the
 edge: so no decoder sets up anything anew at a seam.
+
+All sets have ids of their own. Under the ids of the source the sets of hvcC would be taken for those of each part by
+who puts them before IRAP pictures, behind those that stand there: what ffmpeg does on the way into MPEG-TS.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from videod.codec.bits import BadBitstream, BitReader, BitWriter, escape
+from videod.codec.bits import BadBitstream, BitReader, BitWriter, escape, unescape
 from videod.codec.hevc import Hevc, HevcFacts, hevc_type
 from videod.codec.hevc_layout import HevcLayout, Ordering, Span, read_layout
+from videod.codec.nal import join, split
 from videod.codec.onto import Misfit
 from videod.codec.records import HevcArray, HevcConfig
 
@@ -25,7 +29,12 @@ _MOST_SETS = 1 << 14
 # what x265 wants to reorder and to keep: with a pyramid of B-frames, with B-frames, without
 _WAYS = ((Ordering(4, 2), 3, 1), (Ordering(3, 1), 3, 0), (Ordering(0, 0), 0, 0))
 _REFS = 2
+# ids of PPS that take 9 bits, 8 more than that of x265, which is 0: so slice data stays where it is in its bytes
+_PPS_IDS = range(15, 31)
+_SET_IDS = range(16)
 _MOST_DECODED = 15
+_MOST_PPS_ID = 63
+_HEADER = 2
 
 
 @dataclass(frozen=True)
@@ -56,6 +65,8 @@ class Edge:
             "ref": _REFS,
             "bframes": self.bframes,
             "b-pyramid": self.pyramid,
+            # the coded size is a multiple of it, and must be the source's
+            "min-cu-size": 8,
             # each frame encoded at once is one more in memory, and an edge has few
             "frame-threads": 1,
         }
@@ -71,6 +82,14 @@ class Edge:
             return ""
         pad = f"pad={self.width}:{self.height}:{left}:{top}"
         return f"{pad},fillborders={left}:{right}:{top}:{bottom}:smear"
+
+
+@dataclass(frozen=True)
+class Moved:
+    """An edge: its VPS, SPS and PPS, and its samples, the NAL units of which have lengths as before."""
+
+    sets: tuple[bytes, ...]
+    samples: tuple[bytes, ...]
 
 
 @dataclass(frozen=True)
@@ -142,23 +161,30 @@ class HevcSource:
             (sps.left, right, sps.top, bottom),
         )
 
-    def sets_of(self, edge: HevcConfig) -> tuple[bytes, ...]:
-        """VPS, SPS and PPS of an edge, in this order. Raises Misfit, BadBitstream."""
-        made = [nal for nal in edge.sets if hevc_type(nal) == Hevc.SPS]
-        if len(made) != 1:
-            raise Misfit(f"an edge with {len(made)} SPS")
-        own, old = read_layout(made[0]), self.layout
+    def moved(self, edge: HevcConfig, samples: Sequence[bytes], number: int) -> Moved:
+        """An edge beside the source, the `number`th of its output, from 0. Raises Misfit, BadBitstream."""
+        sps, pps = ([nal for nal in edge.sets if hevc_type(nal) == kind] for kind in (Hevc.SPS, Hevc.PPS))
+        if len(sps) != 1 or len(pps) != 1:
+            raise Misfit(f"an edge with {len(sps)} SPS and {len(pps)} PPS")
+        own, old = read_layout(sps[0]), self.layout
         same = "coded_width", "coded_height", "chroma_format_idc", "bit_depth_luma", "bit_depth_chroma"
-        if (
-            any(getattr(own.sps, name) != getattr(old.sps, name) for name in same)
-            or own.sps.profile_idc not in _PROFILES
-        ):
+        differs = any(getattr(own.sps, name) != getattr(old.sps, name) for name in same)
+        if differs or own.sps.profile_idc not in _PROFILES:
             raise Misfit("an edge of another format")
         ordering = Ordering(*map(max, own.ordering, old.ordering))
         if ordering.buffering > _MOST_DECODED or ordering.reorder > ordering.buffering:
             raise Misfit(f"{ordering.reorder} of {ordering.buffering} pictures are reordered")
-        pps = [nal for nal in edge.sets if hevc_type(nal) == Hevc.PPS]
-        return (_vps(own.sps.vps_id, old, ordering), _sps(own, old, ordering), *pps)
+        taken = [BitReader(unescape(nal[2:])).ue(_MOST_PPS_ID, "PPS id") for nal in self._of(Hevc.PPS)]
+        vps_id = _free(_SET_IDS, [old.sps.vps_id, *(nal[2] >> 4 for nal in self._of(Hevc.VPS))], number)
+        sps_id, pps_id = _free(_SET_IDS, [old.sps.id], number), _free(_PPS_IDS, taken, number)
+        sets = _vps(vps_id, old, ordering), _sps((vps_id, sps_id), own, old, ordering), _pps(pps[0], pps_id, sps_id)
+        return Moved(sets, tuple(_renamed(sample, edge.length_size, pps_id) for sample in samples))
+
+    def _of(self, kind: Hevc) -> list[bytes]:
+        found = [nal for nal in self.config.sets if hevc_type(nal) == kind]
+        if any(len(nal) <= _HEADER for nal in found):
+            raise BadBitstream("an empty parameter set")
+        return found
 
     def record(self, sets: Iterable[bytes] = ()) -> bytes:
         """The body of hvcC: the source's, with other sets in it where the output begins with an edge."""
@@ -171,6 +197,31 @@ class HevcSource:
         # min_spatial_segmentation_idc, parallelismType: nothing is promised of all parts
         head = self.config.head[:13] + b"\xf0\x00\xfc" + self.config.head[16:]
         return HevcConfig(head, arrays).write()
+
+
+def _free(ids: Iterable[int], taken: Collection[int], number: int) -> int:
+    """The `number`th of the ids that are not taken."""
+    free = [one for one in ids if one not in taken]
+    if number >= len(free):
+        raise Misfit("no free id for a parameter set")
+    return free[number]
+
+
+def _renamed(sample: bytes, length_size: int, pps_id: int) -> bytes:
+    """The sample with its slice segments under another PPS than 0."""
+    nals = split(sample, length_size)
+    return join([_under(nal, pps_id) if hevc_type(nal) <= Hevc.LAST_SLICE else nal for nal in nals], length_size)
+
+
+def _under(nal: bytes, pps_id: int) -> bytes:
+    rbsp = unescape(nal[_HEADER:])
+    # first_slice_segment_in_pic_flag, no_output_of_prior_pics_flag; then 1 is ue(0)
+    flags = 2 if Hevc.BLA_W_LP <= hevc_type(nal) <= Hevc.LAST_IRAP else 1
+    rest = 7 - flags
+    if not rbsp or not rbsp[0] >> rest & 1:
+        raise Misfit("an edge whose PPS is not 0")
+    front = rbsp[0] >> 8 - flags << 16 - flags | pps_id + 1 << rest | rbsp[0] & (1 << rest) - 1
+    return nal[:_HEADER] + escape(front.to_bytes(2, "big") + rbsp[1:])
 
 
 def _copy(out: BitWriter, bits: BitReader, span: Span) -> None:
@@ -201,13 +252,26 @@ def _vps(number: int, source: HevcLayout, ordering: Ordering) -> bytes:
     return _VPS_HEADER + escape(out.data())
 
 
-def _sps(edge: HevcLayout, source: HevcLayout, ordering: Ordering) -> bytes:
+def _pps(nal: bytes, pps_id: int, sps_id: int) -> bytes:
+    """The edge's, under other ids."""
+    bits, out = BitReader(unescape(nal[_HEADER:])), BitWriter()
+    bits.ue(_MOST_PPS_ID, "pps_pic_parameter_set_id")
+    bits.ue(max(_SET_IDS), "pps_seq_parameter_set_id")
+    out.ue(pps_id)
+    out.ue(sps_id)
+    out.copy(bits, bits.at, bits.stop())
+    out.trailing()
+    return nal[:_HEADER] + escape(out.data())
+
+
+def _sps(ids: tuple[int, int], edge: HevcLayout, source: HevcLayout, ordering: Ordering) -> bytes:
     """The edge's tools in what else is the source's."""
     out = BitWriter()
-    out.u(4, edge.sps.vps_id)
+    vps_id, sps_id = ids
+    out.u(4, vps_id)
     out.u(4, 1)  # one sub-layer, nested
     _copy(out, source.bits, _GENERAL)
-    out.ue(edge.sps.id)
+    out.ue(sps_id)
     _copy(out, source.bits, source.format)
     _copy(out, edge.bits, edge.poc)
     _ordered(out, ordering)

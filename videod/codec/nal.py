@@ -73,6 +73,11 @@ def join(nals: Iterable[bytes], length_size: int) -> bytes:
     return b"".join(parts)
 
 
+def trimmed(nal: bytes) -> bytes:
+    """A NAL unit without zeros behind it, which some copy from a byte stream into records; none ends with one."""
+    return nal.rstrip(b"\0") or nal
+
+
 def split_stream(data: bytes) -> list[bytes]:
     """The NAL units of a byte stream (Annex B). Raises BadBitstream if other data stands before the first."""
     found: list[bytes] = []

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from videod.codec.bits import BadBitstream
-from videod.codec.nal import LENGTH_SIZES
+from videod.codec.nal import LENGTH_SIZES, trimmed
 
 _MOST_AVC_SPS, _MOST_AVC_PPS = 31, 255
 _MOST_ARRAYS, _MOST_NALS = 255, 65535
@@ -95,8 +95,9 @@ class HevcConfig:
 
     @property
     def sets(self) -> tuple[bytes, ...]:
-        """VPS, SPS and PPS; x265 has an array of SEI besides."""
-        return tuple(nal for array in self.arrays if array.nal_type in _HEVC_SETS for nal in array.nals)
+        """VPS, SPS and PPS, without zeros behind them; x265 has an array of SEI besides."""
+        found = (nal for array in self.arrays if array.nal_type in _HEVC_SETS for nal in array.nals)
+        return tuple(trimmed(nal) for nal in found)
 
     def incomplete(self) -> HevcConfig:
         """The same, saying that sets may stand in the samples, too: what `hev1` is, and `hvc1` tolerates."""

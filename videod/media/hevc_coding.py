@@ -28,7 +28,8 @@ from videod.media.tracks import with_config
 from videod.mp4.boxes import BadMp4
 from videod.mp4.entries import child
 
-SPEED, QUALITY = "veryfast", 18
+# of 1080p: 1.6 dB more than x264 at veryfast and 18 has, for 2.5 times its work; veryfast is a third more for 0.3 dB
+SPEED, QUALITY = "superfast", 18
 _ENTRIES = (b"hvc1", b"hev1")
 # Dolby Vision, and layers beside the base
 _MORE = (b"dvcC", b"dvvC", b"dvwC", b"lhvC")
@@ -56,6 +57,7 @@ class HevcCoding(Coding):
         self._source = HevcSource.read(config)
         self._size = config.length_size
         self._told = tuple(nal for array in config.arrays if array.nal_type == Hevc.PREFIX_SEI for nal in array.nals)
+        self._edges = 0
         # the first part's sets, where that is an edge
         self._first: tuple[bytes, ...] = ()
 
@@ -119,14 +121,15 @@ class HevcCoding(Coding):
         if body is None:
             raise BadMp4("an edge without hvcC")
         config = HevcConfig.read(body)
-        sets = self._source.sets_of(config)
+        moved = self._source.moved(config, made.samples, self._edges)
+        self._edges += 1
         facts = [hevc_facts(sample, config.length_size) for sample in made.samples]
         if not facts[0].idr or any(fact.irap for fact in facts[1:]):
             raise Misfit("an edge that is not one IDR picture and what follows from it")
         told = display_sei([*split(self.stored[beside], self._size), *self._told])
-        front = with_sets_in_band(made.samples[0], [*sets, *([told] if told else [])], config.length_size)
-        self._first = sets if first else self._first
-        return [join(split(sample, config.length_size), self._size) for sample in (front, *made.samples[1:])]
+        front = with_sets_in_band(moved.samples[0], [*moved.sets, *([told] if told else [])], config.length_size)
+        self._first = moved.sets if first else self._first
+        return [join(split(sample, config.length_size), self._size) for sample in (front, *moved.samples[1:])]
 
     @property
     def entry(self) -> bytes:
