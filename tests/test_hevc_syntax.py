@@ -245,7 +245,7 @@ def test_damage_raises_only_bad_bitstream(films: dict[str, Film], data: st.DataO
         lambda: with_sets_in_band(parts[1], film.config.sets, 4),
         lambda: read_layout(parts[2]),
         lambda: HevcSource.read(HevcConfig.read(parts[0])).moved(film.config, [], 0),
-        lambda: display_sei([parts[2], *split(parts[1], 4)]),
+        lambda: display_sei([nal for nal in (parts[2], *split(parts[1], 4)) if nal]),
     ):
         try:
             act()
