@@ -179,6 +179,13 @@ def test_edges_are_of_the_same_format(studio: Studio) -> None:  # noqa: F811
     assert len(told) == 1 and all(told)
 
 
+def test_mov_holds_it_too(studio: Studio) -> None:  # noqa: F811
+    film = film_of(studio, "closed")
+    out, made = studio.cut(film.path, 1.44, 3.28, "smart", using=preset(container="mov"))
+    assert made.cut == "smart"
+    check_clip(film, out, made, film.expected(1.44, 3.28))
+
+
 @pytest.mark.skipif(not coded.has_libde265(), reason="no libde265")
 @pytest.mark.parametrize("name", ["open", "radl", "plain"])
 def test_another_decoder_shows_the_same(studio: Studio, tmp_path: Path, name: str) -> None:  # noqa: F811

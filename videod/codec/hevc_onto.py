@@ -103,8 +103,9 @@ class HevcSource:
     def read(cls, config: HevcConfig) -> HevcSource:
         """Raises Misfit where no edge can stand beside its samples."""
         found = [nal for nal in config.sets if hevc_type(nal) == Hevc.SPS]
-        if len(found) != 1 or sum(hevc_type(nal) == Hevc.VPS for nal in config.sets) != 1:
-            raise Misfit(f"{len(found)} SPS in hvcC")
+        layers = sum(hevc_type(nal) == Hevc.VPS for nal in config.sets)
+        if len(found) != 1 or layers != 1:
+            raise Misfit(f"{layers} VPS and {len(found)} SPS in hvcC")
         try:
             made = cls(config, read_layout(found[0]))
         except BadBitstream as error:
