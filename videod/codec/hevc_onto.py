@@ -13,27 +13,21 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from videod.codec.bits import BadBitstream, BitReader, BitWriter, escape, unescape
+from videod.codec.bits import BadBitstream, BitReader, unescape
 from videod.codec.hevc import Hevc, HevcFacts, hevc_type
-from videod.codec.hevc_layout import HevcLayout, Ordering, Span, read_layout
-from videod.codec.nal import join, split
+from videod.codec.hevc_layout import HevcLayout, Ordering, read_layout
+from videod.codec.hevc_sets import MOST_PPS_ID, MOST_SPS_ID, PPS_IDS, renamed, write_pps, write_sps, write_vps
 from videod.codec.onto import Misfit
 from videod.codec.records import HevcArray, HevcConfig
 
 _PROFILES = {1: "main", 2: "main10"}
-_VPS_HEADER, _SPS_HEADER = bytes([Hevc.VPS << 1, 1]), bytes([Hevc.SPS << 1, 1])
-# general_profile_space to general_level_idc begin behind sps_video_parameter_set_id, sub-layers, nesting
-_GENERAL = Span(8, 104)
 # they are repeated at each IRAP picture
 _MOST_SETS = 1 << 14
 # what x265 wants to reorder and to keep: with a pyramid of B-frames, with B-frames, without
 _WAYS = ((Ordering(4, 2), 3, 1), (Ordering(3, 1), 3, 0), (Ordering(0, 0), 0, 0))
 _REFS = 2
-# ids of PPS that take 9 bits, 8 more than that of x265, which is 0: so slice data stays where it is in its bytes
-_PPS_IDS = range(15, 31)
-_SET_IDS = range(16)
+_SET_IDS = range(MOST_SPS_ID + 1)
 _MOST_DECODED = 15
-_MOST_PPS_ID = 63
 _HEADER = 2
 
 
@@ -175,11 +169,15 @@ class HevcSource:
         ordering = Ordering(*map(max, own.ordering, old.ordering))
         if ordering.buffering > _MOST_DECODED or ordering.reorder > ordering.buffering:
             raise Misfit(f"{ordering.reorder} of {ordering.buffering} pictures are reordered")
-        taken = [BitReader(unescape(nal[2:])).ue(_MOST_PPS_ID, "PPS id") for nal in self._of(Hevc.PPS)]
+        taken = [BitReader(unescape(nal[2:])).ue(MOST_PPS_ID, "PPS id") for nal in self._of(Hevc.PPS)]
         vps_id = _free(_SET_IDS, [old.sps.vps_id, *(nal[2] >> 4 for nal in self._of(Hevc.VPS))], number)
-        sps_id, pps_id = _free(_SET_IDS, [old.sps.id], number), _free(_PPS_IDS, taken, number)
-        sets = _vps(vps_id, old, ordering), _sps((vps_id, sps_id), own, old, ordering), _pps(pps[0], pps_id, sps_id)
-        return Moved(sets, tuple(_renamed(sample, edge.length_size, pps_id) for sample in samples))
+        sps_id, pps_id = _free(_SET_IDS, [old.sps.id], number), _free(PPS_IDS, taken, number)
+        sets = (
+            write_vps(vps_id, old, ordering),
+            write_sps((vps_id, sps_id), own, old, ordering),
+            write_pps(pps[0], pps_id, sps_id),
+        )
+        return Moved(sets, tuple(renamed(sample, edge.length_size, pps_id) for sample in samples))
 
     def _of(self, kind: Hevc) -> list[bytes]:
         found = [nal for nal in self.config.sets if hevc_type(nal) == kind]
@@ -206,86 +204,3 @@ def _free(ids: Iterable[int], taken: Collection[int], number: int) -> int:
     if number >= len(free):
         raise Misfit("no free id for a parameter set")
     return free[number]
-
-
-def _renamed(sample: bytes, length_size: int, pps_id: int) -> bytes:
-    """The sample with its slice segments under another PPS than 0."""
-    nals = split(sample, length_size)
-    return join([_under(nal, pps_id) if hevc_type(nal) <= Hevc.LAST_SLICE else nal for nal in nals], length_size)
-
-
-def _under(nal: bytes, pps_id: int) -> bytes:
-    rbsp = unescape(nal[_HEADER:])
-    # first_slice_segment_in_pic_flag, no_output_of_prior_pics_flag; then 1 is ue(0)
-    flags = 2 if Hevc.BLA_W_LP <= hevc_type(nal) <= Hevc.LAST_IRAP else 1
-    rest = 7 - flags
-    if not rbsp or not rbsp[0] >> rest & 1:
-        raise Misfit("an edge whose PPS is not 0")
-    front = rbsp[0] >> 8 - flags << 16 - flags | pps_id + 1 << rest | rbsp[0] & (1 << rest) - 1
-    return nal[:_HEADER] + escape(front.to_bytes(2, "big") + rbsp[1:])
-
-
-def _copy(out: BitWriter, bits: BitReader, span: Span) -> None:
-    out.copy(bits, span.start, span.end)
-
-
-def _ordered(out: BitWriter, ordering: Ordering) -> None:
-    """One sub-layer; its last number: no limit of the latency."""
-    out.u(1, 1)
-    for number in (*ordering, 0):
-        out.ue(number)
-
-
-def _vps(number: int, source: HevcLayout, ordering: Ordering) -> bytes:
-    """The least VPS: one layer, one sub-layer, the source's profile, tier and level."""
-    out = BitWriter()
-    out.u(4, number)
-    out.u(2, 3)  # the base layer is here
-    out.u(9, 0)  # no further layers and sub-layers
-    out.u(1, 1)
-    out.u(16, 0xFFFF)
-    _copy(out, source.bits, _GENERAL)
-    _ordered(out, ordering)
-    out.u(6, 0)  # vps_max_layer_id
-    out.ue(0)
-    out.u(2, 0)  # no timing, no extension
-    out.trailing()
-    return _VPS_HEADER + escape(out.data())
-
-
-def _pps(nal: bytes, pps_id: int, sps_id: int) -> bytes:
-    """The edge's, under other ids."""
-    bits, out = BitReader(unescape(nal[_HEADER:])), BitWriter()
-    bits.ue(_MOST_PPS_ID, "pps_pic_parameter_set_id")
-    bits.ue(max(_SET_IDS), "pps_seq_parameter_set_id")
-    out.ue(pps_id)
-    out.ue(sps_id)
-    out.copy(bits, bits.at, bits.stop())
-    out.trailing()
-    return nal[:_HEADER] + escape(out.data())
-
-
-def _sps(ids: tuple[int, int], edge: HevcLayout, source: HevcLayout, ordering: Ordering) -> bytes:
-    """The edge's tools in what else is the source's."""
-    out = BitWriter()
-    vps_id, sps_id = ids
-    out.u(4, vps_id)
-    out.u(4, 1)  # one sub-layer, nested
-    _copy(out, source.bits, _GENERAL)
-    out.ue(sps_id)
-    _copy(out, source.bits, source.format)
-    _copy(out, edge.bits, edge.poc)
-    _ordered(out, ordering)
-    _copy(out, edge.bits, edge.tools)
-    vui = source.vui
-    out.u(1, int(vui is not None))
-    if vui is not None:
-        _copy(out, source.bits, vui.front)
-        out.u(3, 0)  # no gray chroma, no fields, nothing about them in each picture
-        _copy(out, source.bits, vui.window)
-        _copy(out, source.bits, vui.timing)
-        # poc_proportional_to_timing, hrd_parameters of the timing; bitstream_restriction
-        out.u(3 if vui.timing.end - vui.timing.start > 1 else 1, 0)
-    out.u(1, 0)  # sps_extension_present_flag
-    out.trailing()
-    return _SPS_HEADER + escape(out.data())
