@@ -28,7 +28,7 @@ from videod.media.tracks import with_config
 from videod.mp4.boxes import BadMp4
 from videod.mp4.entries import child
 
-# of 1080p: 1.6 dB more than x264 at veryfast and 18 has, for 2.5 times its work; veryfast is a third more for 0.3 dB
+# of 1080p: 1.6 dB more than x264 at veryfast and 18, for 2.5 times its work; veryfast is a third more for 0.3 dB
 SPEED, QUALITY = "superfast", 18
 _ENTRIES = (b"hvc1", b"hev1")
 # Dolby Vision, and layers beside the base
