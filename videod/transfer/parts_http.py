@@ -11,18 +11,17 @@ import re
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from videod.config import Settings
 from videod.errors import FetchFailed, Stalled, TooBig
 from videod.transfer.answers import Hops, gone_wrong, range_of, validator
-from videod.transfer.guard import Endpoint, Guard
-from videod.transfer.http import REDIRECTS, Broken, Http, Silent, pieces
+from videod.transfer.asking import Asker
+from videod.transfer.guard import Guard
+from videod.transfer.http import Broken, Silent, pieces
 from videod.transfer.parts import PROBE, SMALL, Changed, Head, Refused, Watch, key_of
 from videod.transfer.polled import TICK
-from videod.transfer.sources import authorized, headers_of, source_of
+from videod.transfer.sources import authorized, source_of
 from videod.transfer.spans import MOST_PIECE
 from videod.transfer.urls import Url
 
@@ -35,24 +34,6 @@ _MARKUP = re.compile(rb"(?:\xef\xbb\xbf)?\s*<")
 _GONE = (401, 403, 404, 410)
 
 
-@dataclass(frozen=True)
-class Pinned(Guard):
-    """Looks each host up once: all parts come from one mirror, and the addresses are those that were judged."""
-
-    _known: dict[tuple[str, int], list[Endpoint]] = field(default_factory=dict)
-
-    def resolve(self, host: str, port: int) -> list[Endpoint]:
-        """As the guard does."""
-        found = self._known.get((host, port)) or super().resolve(host, port)
-        return self._known.setdefault((host, port), found)
-
-    def check_unresolved(self, host: str, port: int) -> None:
-        """As the guard does."""
-        if (host, port) not in self._known:
-            super().check_unresolved(host, port)
-            self._known.setdefault((host, port), [])
-
-
 class WebParts:
     """One source; see `Parts`. User info of `url` and what `[source HOST]` says go to their hosts alone."""
 
@@ -61,22 +42,20 @@ class WebParts:
     def __init__(self, url: Url, settings: Settings, guard: Guard, watch: Watch) -> None:
         self._first, self._last = url, Hops(url)
         self._settings, self._watch = settings, watch
-        self._guard = Pinned(guard.allow, guard.deny, guard.private)
-        self._pace = _Pace(watch.check)
-        self._clients: dict[str, Http] = {}
+        self._asker = Asker(settings, guard, watch)
+        self._pace = Pace(watch.check)
         self._size = 0
         self._validator = ""
         self._marks: dict[str, str] = {}
 
     def close(self) -> None:
         """Close all connections."""
-        for client in self._clients.values():
-            client.close()
+        self._asker.close()
 
     def head(self) -> Head:
         """See Parts."""
         try:
-            with self._answer(Hops(self._first), {"Range": f"bytes=0-{PROBE - 1}"}) as (hops, response):
+            with self._asker.answer(Hops(self._first), {"Range": f"bytes=0-{PROBE - 1}"}) as (hops, response):
                 stop = self._begin(response, hops.url)
                 first = self._beginning(response, hops.url, stop)
                 self._last = hops
@@ -95,7 +74,7 @@ class WebParts:
             asked["If-Range"] = self._validator
         last = Hops(self._last.url, self._last.secure)
         for way in [last] if last.url.text == self._first.text else [last, Hops(self._first)]:
-            with self._answer(way, asked) as (hops, response):
+            with self._asker.answer(way, asked) as (hops, response):
                 if response.status in _GONE and way is last and last.url.text != self._first.text:
                     response.close()
                     continue
@@ -103,41 +82,6 @@ class WebParts:
                 self._last = hops
                 yield from self._body(response, hops.url, length)
                 return
-
-    @contextmanager
-    def _answer(self, hops: Hops, asked: Mapping[str, str]) -> Iterator[tuple[Hops, BaseHTTPResponse]]:
-        """The answer at the end of the way, and the way."""
-        while True:
-            trusted = hops.enter()
-            source = source_of(hops.url, self._settings.sources)
-            sent = headers_of(authorized(hops.url, source, trusted), source)
-            sent = {name: value for name, value in sent.items() if name.lower() not in ("range", "if-range")}
-            client = self._client(source.ca_file)
-            with client.request("GET", hops.url.without_user(), {**sent, **asked}) as response:
-                if response.status not in REDIRECTS:
-                    try:
-                        yield hops, response
-                    except BaseException:
-                        response.close()  # what else comes is not worth the wait
-                        raise
-                    return
-                location = response.headers.get("Location", "")
-            hops.follow(location)
-
-    def _client(self, ca_file: str) -> Http:
-        if ca_file not in self._clients:
-            watch, proxy = self._watch, self._settings.proxy
-            made = Http(
-                self._guard,
-                proxy=proxy,
-                ca_file=ca_file,
-                connect=min(watch.silence, 20.0),
-                read=watch.silence,
-                keep=watch.connections,
-                check=watch.check,
-            )
-            self._clients.setdefault(ca_file, made)
-        return self._clients[ca_file]
 
     def _begin(self, response: BaseHTTPResponse, url: Url) -> int:
         """Judge the first answer and keep what later ones are compared with; how many bytes it brings."""
@@ -209,7 +153,7 @@ class WebParts:
         return key_of(self._first.shown, self._first.target, self._size, self._validator, lines)
 
 
-class _Pace:
+class Pace:
     """Keeps all connections together below a rate."""
 
     def __init__(self, check: Callable[[], None]) -> None:
