@@ -29,6 +29,7 @@ DOORS = {
     "daemon": "daemonize.py",
     "lockfile": {"pidfile.py", "daemonize.py"},
     "urllib3": {"transfer/http.py"},
+    "m3u8": "transfer/playlist.py",
 }
 
 

@@ -110,6 +110,7 @@ class Frames:
     ticks. `step`: set where the file has no usable times: then its n-th decoded frame counts as
     pts[0] + n * step. `doubts`: what the demuxer complained about. `lapses`: where a recording ran on while
     the next had begun, so that its last pictures are left out: (seconds from the first frame, how many).
+    `origin`: of a file that holds a part of a source, the time of the source's first shown frame on its clock.
     """
 
     time_base: Fraction
@@ -123,14 +124,20 @@ class Frames:
     step: int | None = None
     doubts: tuple[str, ...] = ()
     lapses: tuple[tuple[Fraction, int], ...] = ()
+    origin: int | None = None
+
+    @property
+    def zero(self) -> int:
+        """From where times are told, in ticks."""
+        return self.pts[0] if self.origin is None else self.origin
 
     def after(self, index: int) -> int:
         """When the frame at `index` gives way to the next, in ticks."""
         return self.pts[index + 1] if index + 1 < len(self.pts) else self.pts[index] + self.tail
 
     def seconds(self, pts: int) -> Fraction:
-        """Seconds from the first shown frame."""
-        return (pts - self.pts[0]) * self.time_base
+        """Seconds from the source's first shown frame."""
+        return (pts - self.zero) * self.time_base
 
 
 @dataclass(frozen=True)

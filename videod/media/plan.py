@@ -108,7 +108,7 @@ def _uncopyable(media: Media, frames: Frames, container: str) -> str:
 
 def _encode(media: Media, frames: Frames, low: int, high: int, end: float | None, warnings: tuple[str, ...]) -> Plan:
     pts = frames.pts[low:high]
-    base, origin = frames.time_base, frames.pts[0] * frames.time_base
+    base, origin = frames.time_base, frames.zero * frames.time_base
     stop = None if end is None else origin + Fraction(repr(end))
     return _made(frames, "encode", pts, low, high, _seek(media, frames, pts[0]), (pts[0] * base, stop), warnings)
 

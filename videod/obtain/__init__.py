@@ -1,0 +1,69 @@
+"""What the clips of a message are cut from: only the parts that they need where these can be had, else the whole."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from videod.errors import NotVideo
+from videod.media.examine import examine
+from videod.media.model import Source
+from videod.media.window import Unreadable
+from videod.obtain import segments
+from videod.obtain.windows import windows
+from videod.obtain.wish import Ready, Wish, about, counter, megabytes, of_whole, speed
+from videod.transfer import fetch, hls
+
+if TYPE_CHECKING:
+    from videod.context import Context
+
+__all__ = ["Ready", "Wish", "megabytes", "of_whole", "parts", "speed", "whole"]
+
+
+def parts(url: str, wishes: Sequence[Wish], ctx: Context) -> list[Ready] | None:
+    """A part for each wish; None where parts cannot be had, which the log explains.
+
+    Raises OutOfRange, and what the fetch of a source may raise.
+    """
+    from videod.transfer import ranges
+
+    if any(wish.whole for wish in wishes):
+        return None
+    if hls.is_playlist(url):
+        return segments.parts(url, wishes, ctx)
+    try:
+        found = ranges.consistently(
+            url,
+            ctx.settings,
+            ctx.tools,
+            lambda remote: windows(remote, wishes, ctx),
+            on_bytes=counter(ctx),
+            cache=ctx.cache,
+        )
+    except (ranges.Refused, Unreadable) as why:
+        ctx.log.info(f"the source is fetched whole: {why}")
+        return None
+    return found
+
+
+def whole(url: str, ctx: Context) -> Source:
+    """All of the source, examined. Raises as `fetch` and `examine` do."""
+    if hls.is_playlist(url):
+        return segments.whole(url, ctx)
+    begun, file = time.monotonic(), ctx.scratch / "source"
+
+    def tell(fraction: float) -> None:
+        size = file.stat().st_size if file.exists() else 0
+        ctx.progress.update(fraction, speed(size / 1e6, begun, " MB/s"))
+
+    fetched = fetch.fetch(url, ctx.scratch, ctx.settings, ctx.tools, tell, on_bytes=counter(ctx))
+    if hls.begins_playlist(fetched.path):
+        if not url.lower().startswith(("http:", "https:")):
+            raise NotVideo("the source is a playlist: such are read over http and https alone", stage="fetch")
+        return segments.whole(url, ctx)
+    ctx.progress.begin("probe", 0)
+    ctx.log.info(f"source {fetched.url}: {megabytes(fetched.bytes)}, fetched {megabytes(fetched.fetched_bytes)}")
+    source = examine(str(fetched.path), ctx.tools, ctx.settings)
+    ctx.log.info(about(source))
+    return source
