@@ -60,3 +60,17 @@ def mux(picture: Source, sound: Path, late: Fraction, out: Path, tools: Tools, s
     if not same or any(a - pts[0] != b - frames.pts[0] for a, b in zip(pts, frames.pts, strict=True)):
         raise Unreadable("picture and sound in one MP4 show other frames")
     return replace(made, frames=replace(made.frames, origin=pts[0] - (frames.pts[0] - frames.zero)))
+
+
+def glued(picture: Path, stream: int, sound: Path, out: Path, tools: Tools, settings: Bounds) -> Source:
+    """Both in `out`, a NUT, and its times straightened as those of any file: for a picture whose clock cannot be used
+    as it is. `stream` is that of the picture. Raises as `examine` does, and Unreadable, DiskFull."""
+    argv = ["ffmpeg", "-nostdin", "-hide_banner", "-v", "error", "-y", "-copyts", "-fflags", "+genpts"]
+    argv += [*opened(str(picture)), *opened(str(sound)), "-map", f"0:{stream}", "-map", "1:a:0", "-c", "copy"]
+    # NUT knows no times below zero
+    argv += ["-max_muxing_queue_size", "9999", "-output_ts_offset", "10", "-f", "nut", f"file:{out}"]
+    result = tools.run(argv, may_fail=True)
+    check_room(result)
+    if result.code:
+        raise Unreadable(f"picture and sound cannot be put into one file: {result.tail[-200:]}")
+    return examine(str(out), tools, settings)

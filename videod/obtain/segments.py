@@ -12,7 +12,8 @@ from videod.errors import NotVideo
 from videod.media.examine import examine
 from videod.media.excerpt import Zero, lacks, part_of, zero_of
 from videod.media.model import Source
-from videod.media.muxed import heard, mux
+from videod.media.muxed import glued, heard, mux
+from videod.media.probe import probe
 from videod.media.whole import looks_like_video
 from videod.media.window import Unreadable
 from videod.obtain.wish import MOST, Ready, Wish, about, counter, megabytes, of_whole, speed
@@ -64,11 +65,21 @@ def _all(video: hls.Video, ctx: Context) -> Source:
         video.picture.join(range(len(video.picture.segments)), path, last=True)
         source = examine(str(path), ctx.tools, ctx.settings)
         if video.sound:
-            source = _with_sound(video.sound, range(len(video.sound.segments)), source, ctx, "source", last=True)
+            source = _all_with_sound(video.sound, source, path, ctx)
     except (Unreadable, hls.Mixed) as why:
         raise NotVideo(f"the playlist is not served: {video.url}: {why}", stage="probe") from None
     ctx.log.info(about(source))
     return source
+
+
+def _all_with_sound(sound: hls.Stream, source: Source, path: Path, ctx: Context) -> Source:
+    wanted, name = range(len(sound.segments)), "source"
+    if source.media.path == str(path) and source.frames.step is None:
+        return _with_sound(sound, wanted, source, ctx, name)
+    apart = ctx.scratch / f"{name}.sound"
+    sound.join(wanted, apart, last=True)
+    stream = probe(str(path), ctx.tools, ctx.settings).video.index
+    return glued(path, stream, apart, ctx.scratch / f"{name}.nut", ctx.tools, ctx.settings)
 
 
 class _Parts:
@@ -135,16 +146,12 @@ class _Parts:
         return _with_sound(sound, wanted, source, self._ctx, name)
 
 
-def _with_sound(
-    sound: hls.Stream, wanted: range, source: Source, ctx: Context, name: str, *, last: bool = False
-) -> Source:
+def _with_sound(sound: hls.Stream, wanted: range, source: Source, ctx: Context, name: str) -> Source:
     """The picture of `source` and this sound, in one file. Raises Unreadable, hls.Mixed."""
-    if source.frames.step is not None or source.frames.lapses or "nut" in source.media.formats:
-        raise Unreadable("sound that stands apart does not go with a picture whose times have to be straightened")
     if not looks_like_video(sound.head(wanted[0])) and not sound.segments[wanted[0]].init:
         raise Unreadable("its sound comes neither as MPEG-TS nor as MP4")
     apart, old = ctx.scratch / f"{name}.sound", Path(source.media.path)
-    sound.join(wanted, apart, last=last)
+    sound.join(wanted, apart)
     first, end = heard(apart, ctx.tools)
     frames = source.frames
     begin, over = (time * frames.time_base for time in (frames.pts[0], frames.after(len(frames.pts) - 1)))
