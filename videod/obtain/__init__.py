@@ -11,12 +11,14 @@ from videod.media.examine import examine
 from videod.media.model import Source
 from videod.media.window import Unreadable
 from videod.obtain import segments
+from videod.obtain.clusters import clusters, is_matroska
 from videod.obtain.windows import windows
 from videod.obtain.wish import Ready, Wish, about, counter, megabytes, of_whole, speed
 from videod.transfer import fetch, hls
 
 if TYPE_CHECKING:
     from videod.context import Context
+    from videod.transfer.ranges import Remote
 
 __all__ = ["Ready", "Wish", "megabytes", "of_whole", "parts", "speed", "whole"]
 
@@ -37,7 +39,7 @@ def parts(url: str, wishes: Sequence[Wish], ctx: Context) -> list[Ready] | None:
             url,
             ctx.settings,
             ctx.tools,
-            lambda remote: windows(remote, wishes, ctx),
+            lambda remote: _parts(remote, wishes, ctx),
             on_bytes=counter(ctx),
             cache=ctx.cache,
         )
@@ -45,6 +47,10 @@ def parts(url: str, wishes: Sequence[Wish], ctx: Context) -> list[Ready] | None:
         ctx.log.info(f"the source is fetched whole: {why}")
         return None
     return found
+
+
+def _parts(remote: Remote, wishes: Sequence[Wish], ctx: Context) -> list[Ready]:
+    return (clusters if is_matroska(remote) else windows)(remote, wishes, ctx)
 
 
 def whole(url: str, ctx: Context) -> Source:

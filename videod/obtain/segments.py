@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from videod.errors import NotVideo
 from videod.media.examine import examine
-from videod.media.excerpt import Zero, lacks, part_of, zero_of
+from videod.media.excerpt import Zero, part_of, zero_of
 from videod.media.model import Source
 from videod.media.muxed import glued, heard, mux
 from videod.media.probe import probe
 from videod.media.whole import looks_like_video
 from videod.media.window import Unreadable
+from videod.obtain.reach import reach
 from videod.obtain.wish import MOST, Ready, Wish, about, counter, megabytes, of_whole, speed
 from videod.transfer import hls
 
@@ -119,19 +120,16 @@ class _Parts:
     def _part(self, wish: Wish, span: range, number: int, zero: Zero) -> Ready:
         """A file that holds what the wish takes; more is fetched until it does."""
         ctx, picture = self._ctx, self._picture
-        path, more = ctx.scratch / f"part-{number}", 1
-        while True:
+        path = ctx.scratch / f"part-{number}"
+
+        def make(span: range) -> Source:
             self._check(span)
             picture.fetch(span)
             picture.join(span, path)
-            about_begin = picture.segments[span.start].begin - picture.segments[0].begin
-            source = part_of(str(path), zero, about_begin, ctx.tools, ctx.settings)
-            ends = span.start == 0, span.stop == self._count
-            before, behind = lacks(source.frames, wish.start, wish.end, first=ends[0], last=ends[1])
-            if not before and not behind:
-                break
-            span = range(max(0, span.start - more * before), min(self._count, span.stop + more * behind))
-            more *= 2
+            begin = picture.segments[span.start].begin - picture.segments[0].begin
+            return part_of(str(path), zero, begin, ctx.tools, ctx.settings)
+
+        source, span = reach(wish, span, self._count, make)
         if self._video.sound:
             source = self._heard(self._video.sound, source, span, f"part-{number}")
         ctx.log.info(about(source))
