@@ -24,7 +24,7 @@ from videod.transfer.ranges import SMALL
 
 SECONDS = 24.0
 DETAIL = ("-vf", "scale=640:360:flags=neighbor,noise=alls=16:allf=t")
-PICTURE = (*videos.X264, "-preset", "ultrafast", "-crf", "24", "-g", "50")
+PICTURE = (*videos.X264, "-preset", "ultrafast", "-crf", "29", "-g", "50")
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +38,7 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "front": videos.rewrap(end, folder / "front.mkv", "-reserve_index_space", "20000"),
         "opengop": videos.encode(master, folder / "opengop.mkv", *DETAIL, picture=opened),
         "late": videos.rewrap(end, folder / "late.mkv", "-ss", "3.3"),
+        "small": videos.encode(master, folder / "small.mkv", picture=("-c:v", "mpeg4", "-q:v", "20"), sound=("-an",)),
         "live": videos.rewrap(end, folder / "live.mkv", "-live", "1"),
     }
 
@@ -97,17 +98,18 @@ def test_behind_the_end(attempt: Attempt, origin: Origin, films) -> None:
 
 
 def test_cues_that_lie_cost_more(attempt: Attempt, origin: Origin, films) -> None:
-    """They say that all is two seconds earlier than it is: the clock of what came tells otherwise."""
+    """They say that all is one and a half seconds earlier than it is: the clock of what came tells otherwise."""
     data = bytearray(films["front"].read_bytes())
     cues = data.index(b"\x1c\x53\xbb\x6b")
     times = load(lambda at, length: bytes(data[at : at + length]), len(data)).times
     for time in times[2:]:
         old = b"\xb3\x82" + time.to_bytes(2, "big")
         at = data.index(old, cues)
-        data[at : at + 4] = b"\xb3\x82" + (time - 2000).to_bytes(2, "big")
+        data[at : at + 4] = b"\xb3\x82" + (time - 1500).to_bytes(2, "big")
     url = origin.put("/a.mkv", Page(bytes(data)))
     found = obtain.parts(url, [obtain.Wish(11.0, 12.0, "exact", "mp4")], attempt.ctx)
-    assert found and found[0].plan.count == 30 and found[0].plan.start * 1000 == 11_011
+    assert found, attempt.said
+    assert (found[0].plan.count, round(found[0].plan.start * 1000)) == (30, 11_011)
 
 
 @pytest.mark.parametrize("kind", ["live", "ranges", "moved"])
@@ -176,7 +178,7 @@ def tried(data: bytes) -> None:
 @PATIENT
 @given(st.data())
 def test_a_mangled_file_is_read_or_refused(films, data: st.DataObject) -> None:
-    whole = films[data.draw(st.sampled_from(["front", "end"]))].read_bytes()
+    whole = films["small"].read_bytes()
     head, tail = bytearray(whole[:2500]), bytearray(whole[-1000:])
     for _ in range(data.draw(st.integers(1, 6))):
         part = data.draw(st.sampled_from([head, tail]))
