@@ -22,6 +22,7 @@ class Attempt:
         self.log = self.progress = self
         self.said: list[str] = []
         self.fetched_bytes = 0
+        self.cache = None
 
     def info(self, text: str) -> None:
         self.said.append(text)

@@ -7,6 +7,8 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests import videos
 from tests.daemon import Daemon, accounted, final, push
@@ -28,6 +30,8 @@ from videod.errors import (
 )
 from videod.media.examine import examine
 from videod.process import Tools
+from videod.transfer.playlist import BadPlaylist, read
+from videod.transfer.urls import check_url
 
 SECONDS = 24.0
 
@@ -217,6 +221,7 @@ MASTER = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1{}\n{}\n"
         (LIST.format("").replace("2,", "nan,"), NotVideo, "longer than can be"),
         (LIST.format("#EXTINF:1,\na.ts\n" * 50_001), NotVideo, "more than 50000 segments"),
         ("#EXTM3U\n#EXT-X-ENDLIST\n", NotVideo, "no segment"),
+        (LIST.format("").replace("2,", "2,A title\twith a tab and \xa0"), NotFound, "404"),
         ("<html>", NotVideo, "does not begin as a playlist"),
         (MASTER.format("", "index.m3u8"), NotVideo, "playlist of playlists"),
         (MASTER.format(',CODECS="mp4a.40.2"', "x.m3u8"), NotVideo, "no picture"),
@@ -307,3 +312,59 @@ def test_secrets_go_to_their_host_alone(tools: Tools, tmp_path: Path, origin: Or
         of(url.replace("http://", "http://me:s3cret@"), attempt, 12.1, 13.2)
         assert all("authorization" in seen.headers for seen in origin.seen())
         assert [seen for seen in other.seen() if "authorization" not in seen.headers] == other.seen() != []
+
+
+# ------------------------------------------------------------- what nobody thinks of
+LINES = (
+    """
+#EXTM3U
+#EXT-X-ENDLIST
+#EXTINF:2,
+#EXTINF:1e9,
+#EXTINF:-1,
+#EXTINF:inf
+#EXTINF
+a.ts
+http://[
+//
+#EXT-X-BYTERANGE:1@2
+#EXT-X-BYTERANGE:5
+#EXT-X-BYTERANGE:x
+#EXT-X-MAP:URI="i.mp4"
+#EXT-X-MAP
+#EXT-X-MAP:URI=
+#EXT-X-MAP:BYTERANGE="1@1"
+#EXT-X-KEY:METHOD=NONE
+#EXT-X-KEY:METHOD=X
+#EXT-X-DISCONTINUITY
+#EXT-X-GAP
+#EXT-X-STREAM-INF:BANDWIDTH=1
+#EXT-X-STREAM-INF:BANDWIDTH=x
+#EXT-X-STREAM-INF
+#EXT-X-STREAM-INF:CODECS="avc1,"
+#EXT-X-STREAM-INF:RESOLUTION=1x
+#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",URI="s"
+#EXT-X-MEDIA
+#EXT-X-STREAM-INF:AUDIO=a
+#EXT-X-I-FRAMES-ONLY
+#EXT-X-SKIP:1
+file:///etc/passwd
+http://user:pw@x/y?q#z
+""".split("\n")[1:-1]
+    + ["\0", "\u2028", "https://x/" + "y" * 9000]
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(st.sampled_from(LINES) | st.text(max_size=30), max_size=20), st.integers(0, 300))
+def test_any_playlist_is_read_or_refused(lines: list[str], cut: int) -> None:
+    text = "\n".join(["#EXTM3U", *lines])
+    base = check_url("https://example.org/a/b.m3u8?secret")
+    for data in (text.encode("utf-8", "replace"), text.encode("utf-8", "replace")[:-cut]):
+        try:
+            found = read(data, base)
+        except (BadPlaylist, Encrypted, ForbiddenSource):
+            continue
+        assert bool(found.segments) != bool(found.variants)
+        begins = [segment.begin for segment in found.segments]
+        assert begins == sorted(begins)

@@ -17,8 +17,9 @@ from tests.origin import Origin, Page
 from tests.transfer_fixtures import tools, transfer_guardian  # noqa: F401
 from videod import obtain
 from videod.errors import OutOfRange
+from videod.media.ebml import BadMatroska
 from videod.media.examine import examine
-from videod.media.matroska import MARK, MOST_READS, BadMatroska, load
+from videod.media.matroska import MARK, MOST_READS, load
 from videod.process import Tools
 from videod.transfer.ranges import SMALL
 

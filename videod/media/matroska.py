@@ -5,10 +5,11 @@ Only these are read (RFC 9559). Whatever is unusual raises BadMatroska: such a f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from videod.media.ebml import BadMatroska, children, named, number, vint
 from videod.mp4.boxes import BadMp4
 from videod.mp4.window import Window
 
@@ -36,10 +37,6 @@ _TIME, _SIMPLE, _GROUP, _BLOCK, _REFERENCE = 0xE7, 0xA3, 0xA0, 0xA1, 0xFB
 _PICTURE = 1
 # codecs whose blocks tell when they are shown, unlike V_MS/VFW/FOURCC
 _CODECS = ("V_MPEG", "V_AV1", "V_VP8", "V_VP9", "V_THEORA", "V_PRORES", "V_FFV1")
-
-
-class BadMatroska(ValueError):
-    """The file is broken, or of a shape that is not read in parts. The text says why."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +81,8 @@ class _File:
     def element(self, at: int, limit: int) -> Element:
         """The element at an offset, which ends at `limit` or before."""
         data = self.read(at, min(LONGEST, max(0, limit - at)))
-        name, used = _vint(data, 0, marked=True)
-        length, more = _vint(data, used, marked=False)
+        name, used = vint(data, 0, marked=True)
+        length, more = vint(data, used, marked=False)
         body = at + used + more
         if length is not None and body + length > limit:
             raise BadMatroska("an element ends behind what holds it")
@@ -151,17 +148,17 @@ def _walk(file: _File) -> None:
 def _places(data: bytes) -> dict[int, int]:
     """Where SeekHead says that things are, in bytes from the start of the Segment's content."""
     places = {}
-    for _, seek in _named(data, _SEEK):
-        values = dict(_children(seek))
+    for _, seek in named(data, _SEEK):
+        values = dict(children(seek))
         if _SEEK_ID in values and _SEEK_POSITION in values:
-            places[_number(values[_SEEK_ID])] = _number(values[_SEEK_POSITION])
+            places[number(values[_SEEK_ID])] = number(values[_SEEK_POSITION])
     return places
 
 
 def _scale(info: bytes) -> int:
     """Nanoseconds of a tick."""
-    found = dict(_children(info)).get(_SCALE)
-    scale = 1_000_000 if found is None else _number(found)
+    found = dict(children(info)).get(_SCALE)
+    scale = 1_000_000 if found is None else number(found)
     if not 0 < scale <= 10**9:
         raise BadMatroska("its clock cannot be")
     return scale
@@ -170,19 +167,19 @@ def _scale(info: bytes) -> int:
 def _picture(tracks: bytes) -> int:
     """The number of the one track that is a picture."""
     found = []
-    for _, entry in _named(tracks, _ENTRY):
-        values = dict(_children(entry))
-        encodings = _named(values.get(_ENCODINGS, b""), _ENCODING)
-        if any(name == _ENCRYPTION for _, encoding in encodings for name, _ in _children(encoding)):
+    for _, entry in named(tracks, _ENTRY):
+        values = dict(children(entry))
+        encodings = named(values.get(_ENCODINGS, b""), _ENCODING)
+        if any(name == _ENCRYPTION for _, encoding in encodings for name, _ in children(encoding)):
             raise BadMatroska("it is encrypted")
-        if _number(values.get(_TYPE, b"")) == _PICTURE:
+        if number(values.get(_TYPE, b"")) == _PICTURE:
             found.append(values)
     if len(found) != 1:
         raise BadMatroska("it has not one picture")
     values = found[0]
     if not values.get(_CODEC, b"").decode("latin-1").startswith(_CODECS) or _TRACK_SCALE in values or _DELAY in values:
         raise BadMatroska("its picture has a clock of its own")
-    return _number(values.get(_NUMBER, b""))
+    return number(values.get(_NUMBER, b""))
 
 
 def _cues(file: _File, track: int, first: int) -> tuple[list[int], list[int]]:
@@ -195,16 +192,16 @@ def _cues(file: _File, track: int, first: int) -> tuple[list[int], list[int]]:
         if element.id != _CUES:
             raise BadMatroska("its Cues are not where they should be")
     times, offsets = list[int](), list[int]()
-    for _, cue in _named(file.content(element, MOST_CUES), _CUE):
+    for _, cue in named(file.content(element, MOST_CUES), _CUE):
         time = -1
-        for name, value in _children(cue):
-            time = _number(value) if name == _CUE_TIME else time
+        for name, value in children(cue):
+            time = number(value) if name == _CUE_TIME else time
             if name != _CUE_PLACES:
                 continue
-            places = dict(_children(value))
-            if _number(places.get(_CUE_TRACK, b"")) != track or _CUE_CLUSTER not in places:
+            places = dict(children(value))
+            if number(places.get(_CUE_TRACK, b"")) != track or _CUE_CLUSTER not in places:
                 continue
-            offset = file.start + _number(places[_CUE_CLUSTER])
+            offset = file.start + number(places[_CUE_CLUSTER])
             if offsets and (offset < offsets[-1] or time < times[-1]):
                 raise BadMatroska("its Cues are not in order")
             if not offsets or offset > offsets[-1]:
@@ -223,7 +220,7 @@ def _zero(file: _File, cluster: Element, track: int) -> int:
         if element.end is None:
             break
         if element.id == _TIME:
-            time = _number(file.content(element, 8))
+            time = number(file.content(element, 8))
         elif element.id in (_SIMPLE, _GROUP):
             found = _block(file, element, track)
             if found is not None and time >= 0:
@@ -249,51 +246,14 @@ def _block(file: _File, element: Element, track: int) -> int | None:
             return None
         block, key = children[_BLOCK], _REFERENCE not in children
     data = file.read(block.body, min(LONGEST, (block.end or block.body) - block.body))
-    number, used = _vint(data, 0, marked=False)
+    owner, used = vint(data, 0, marked=False)
     if len(data) < used + 3:
         raise BadMatroska("a block breaks off")
     if element.id == _SIMPLE:
         key = bool(data[used + 2] & 0x80)
-    return int.from_bytes(data[used : used + 2], "big", signed=True) if key and number == track else None
+    return int.from_bytes(data[used : used + 2], "big", signed=True) if key and owner == track else None
 
 
 def _verbatim(file: _File, element: Element) -> bytes:
     assert element.end is not None
     return file.read(element.at, element.end - element.at)
-
-
-def _vint(data: bytes, at: int, *, marked: bool) -> tuple[int | None, int]:
-    """A number of EBML and its length; None: all ones, which means unknown. `marked`: with its mark, as names are."""
-    if at >= len(data) or not data[at]:
-        raise BadMatroska("a number of no length")
-    length = 9 - data[at].bit_length()
-    if at + length > len(data) or (marked and length > 4):
-        raise BadMatroska("a number breaks off")
-    value = int.from_bytes(data[at : at + length], "big")
-    if marked:
-        return value, length
-    ones = (1 << 7 * length) - 1
-    return (None if value & ones == ones else value & ones), length
-
-
-def _children(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """The elements in the content of another."""
-    at = 0
-    while at < len(data):
-        name, used = _vint(data, at, marked=True)
-        length, more = _vint(data, at + used, marked=False)
-        at += used + more
-        if length is None or at + length > len(data):
-            raise BadMatroska("an element ends behind what holds it")
-        yield name or 0, data[at : at + length]
-        at += length
-
-
-def _named(data: bytes, wanted: int) -> Iterator[tuple[int, bytes]]:
-    return ((name, value) for name, value in _children(data) if name == wanted)
-
-
-def _number(data: bytes) -> int:
-    if len(data) > 8:
-        raise BadMatroska("a number is too long")
-    return int.from_bytes(data, "big")

@@ -10,8 +10,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from videod.media.ebml import BadMatroska
 from videod.media.excerpt import BEHIND, Zero, part_of
-from videod.media.matroska import MARK, BadMatroska, load
+from videod.media.matroska import MARK, load
 from videod.media.model import Source
 from videod.media.window import Unreadable
 from videod.obtain.reach import reach

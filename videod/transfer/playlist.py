@@ -114,6 +114,8 @@ def _kept(data: bytes) -> str:
         tag, _, value = line.partition(":")
         if not line or (line.startswith("#") and tag not in _LISTED | _OTHERS | _ONCE | _REFUSED.keys()):
             continue
+        if tag == "#EXTINF":
+            line = f"{tag}:{value.partition(',')[0]},"  # noqa: PLW2901 - without its title
         if len(line) > LONGEST_LINE or not line.isprintable():
             raise BadPlaylist("a line of it is too long, or has control characters")
         if tag in _REFUSED:
