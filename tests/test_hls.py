@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -18,6 +19,7 @@ from tests.origin import Origin, Page
 from tests.transfer_fixtures import tools, transfer_guardian  # noqa: F401
 from videod import obtain
 from videod.errors import (
+    Cancelled,
     Denied,
     Encrypted,
     Failure,
@@ -26,6 +28,7 @@ from videod.errors import (
     NotFound,
     NotVideo,
     OutOfRange,
+    Stalled,
     TooBig,
 )
 from videod.media.examine import examine
@@ -279,6 +282,32 @@ def test_a_segment_that_cannot_be_had(
     origin.put("/hls/index6.ts", page)
     with pytest.raises(expected, match=r"/hls/index6\.ts|compressed"):
         of(url, attempt, 12.1, 13.2)
+
+
+def test_a_stall(attempt: Attempt, origin: Origin, films) -> None:
+    url, body = serve(origin, films["ts"]), (films["ts"] / "index6.ts").read_bytes()
+    origin.put("/hls/index6.ts", Page(body, stall_after=1000))
+    attempt.tools.stall_timeout = 1.0
+    with pytest.raises(Stalled, match="sent nothing for 1 s"):
+        of(url, attempt, 12.1, 13.2)
+
+
+def test_cancel_ends_a_fetch(attempt: Attempt, origin: Origin, films) -> None:
+    url, body = serve(origin, films["ts"]), (films["ts"] / "index6.ts").read_bytes()
+    origin.put("/hls/index6.ts", Page(body, stall_after=1000))
+    threading.Timer(1.0, attempt.tools.cancel.set).start()
+    with pytest.raises(Cancelled):
+        of(url, attempt, 12.1, 13.2)
+
+
+def test_no_more_connections_than_may_be(tools: Tools, tmp_path: Path, origin: Origin, films) -> None:  # noqa: F811
+    for at_once in (0, 1):  # the server allows one alone: the others are asked for again
+        origin.at_once = at_once
+        (tools.scratch / "source").unlink(missing_ok=True)
+        attempt = Attempt(tools, tmp_path, fetch_connections="3")
+        assert len(obtain.whole(serve(origin, films["ts"]), attempt.ctx).frames.pts) == SECONDS * 25
+        assert origin.busiest <= 3
+        assert [path.name for path in attempt.scratch.iterdir()] == ["source"]
 
 
 def test_ranges_that_a_server_ignores(attempt: Attempt, origin: Origin, films) -> None:

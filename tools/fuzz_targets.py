@@ -208,8 +208,26 @@ def _mp4(data: bytes) -> None:
                 read_fragment(movie, data[box.start : box.end], box.start, None, {1: 0})
 
 
+def _playlist(data: bytes) -> None:
+    from videod.errors import Encrypted, ForbiddenSource
+    from videod.transfer.playlist import BadPlaylist, read
+    from videod.transfer.urls import check_url
+
+    with contextlib.suppress(BadPlaylist, Encrypted, ForbiddenSource):
+        found = read(b"#EXTM3U\n" + data, check_url("http://example.org/a.m3u8"))
+        assert bool(found.segments) != bool(found.variants)
+
+
+def _matroska(data: bytes) -> None:
+    from videod.media.matroska import BadMatroska, load
+
+    with contextlib.suppress(BadMatroska):
+        index = load(lambda at, length: data[at : at + length], len(data))
+        assert index.offsets == sorted(set(index.offsets)) and index.offsets[-1] < index.end <= len(data)
+
+
 TARGETS: dict[str, tuple[Callable[[bytes], None], int]] = {
     "message": (_message, 4096), "ini": (_ini, 2048), "address": (_address, 512), "shown": (_shown, 512),
     "large": (_large, 48), "wire": (_wire, 1024), "heads": (_heads, 512), "media": (_media, 2048),
-    "mp4": (_mp4, 4096),
+    "mp4": (_mp4, 4096), "playlist": (_playlist, 2048), "matroska": (_matroska, 4096),
 }  # fmt: skip

@@ -10,11 +10,11 @@ from videod.errors import NotVideo
 from videod.media.examine import examine
 from videod.media.model import Source
 from videod.media.window import Unreadable
-from videod.obtain import segments
 from videod.obtain.clusters import clusters, is_matroska
 from videod.obtain.windows import windows
 from videod.obtain.wish import Ready, Wish, about, counter, megabytes, of_whole, speed
-from videod.transfer import fetch, hls
+from videod.transfer import fetch
+from videod.transfer.playlist import begins_playlist, is_playlist
 
 if TYPE_CHECKING:
     from videod.context import Context
@@ -32,7 +32,9 @@ def parts(url: str, wishes: Sequence[Wish], ctx: Context) -> list[Ready] | None:
 
     if any(wish.whole for wish in wishes):
         return None
-    if hls.is_playlist(url):
+    if is_playlist(url):
+        from videod.obtain import segments
+
         return segments.parts(url, wishes, ctx)
     try:
         found = ranges.consistently(
@@ -55,8 +57,8 @@ def _parts(remote: Remote, wishes: Sequence[Wish], ctx: Context) -> list[Ready]:
 
 def whole(url: str, ctx: Context) -> Source:
     """All of the source, examined. Raises as `fetch` and `examine` do."""
-    if hls.is_playlist(url):
-        return segments.whole(url, ctx)
+    if is_playlist(url):
+        return _listed(url, ctx)
     begun, file = time.monotonic(), ctx.scratch / "source"
 
     def tell(fraction: float) -> None:
@@ -64,12 +66,18 @@ def whole(url: str, ctx: Context) -> Source:
         ctx.progress.update(fraction, speed(size / 1e6, begun, " MB/s"))
 
     fetched = fetch.fetch(url, ctx.scratch, ctx.settings, ctx.tools, tell, on_bytes=counter(ctx))
-    if hls.begins_playlist(fetched.path):
+    if begins_playlist(fetched.path):
         if not url.lower().startswith(("http:", "https:")):
             raise NotVideo("the source is a playlist: such are read over http and https alone", stage="fetch")
-        return segments.whole(url, ctx)
+        return _listed(url, ctx)
     ctx.progress.begin("probe", 0)
     ctx.log.info(f"source {fetched.url}: {megabytes(fetched.bytes)}, fetched {megabytes(fetched.fetched_bytes)}")
     source = examine(str(fetched.path), ctx.tools, ctx.settings)
     ctx.log.info(about(source))
     return source
+
+
+def _listed(url: str, ctx: Context) -> Source:
+    from videod.obtain import segments
+
+    return segments.whole(url, ctx)

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import urlsplit
 
 from videod.config import Settings
 from videod.errors import NotVideo, TooBig
@@ -27,7 +26,7 @@ from videod.transfer.answers import Hops
 from videod.transfer.bodies import Bodies
 from videod.transfer.landing import FULL, disk_full
 from videod.transfer.parts import Refused
-from videod.transfer.playlist import LARGEST, MARK, BadPlaylist, Playlist, Resource, Segment, Variant, read
+from videod.transfer.playlist import LARGEST, BadPlaylist, Playlist, Resource, Segment, Variant, read
 from videod.transfer.urls import check_url
 
 # by the first part of their names in CODECS (RFC 6381)
@@ -36,18 +35,6 @@ _PICTURES = frozenset({"avc1", "avc3", "hvc1", "hev1", "av01", "vp08", "vp09", "
 
 class Mixed(ValueError):
     """These segments cannot be joined; the text says why."""
-
-
-def is_playlist(url: str) -> bool:
-    """Whether the address looks like that of a playlist on the web."""
-    parts = urlsplit(url)
-    return parts.scheme.lower() in ("http", "https") and parts.path.lower().endswith((".m3u8", ".m3u"))
-
-
-def begins_playlist(path: Path) -> bool:
-    """Whether the file is a playlist by its first bytes."""
-    with path.open("rb") as file:
-        return file.read(3 + len(MARK)).removeprefix(b"\xef\xbb\xbf").startswith(MARK)
 
 
 def open(

@@ -10,7 +10,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from videod.errors import Encrypted
 from videod.transfer.urls import Url, redirected
@@ -83,9 +85,25 @@ class Playlist:
     segments: tuple[Segment, ...] = ()
 
 
+def is_playlist(url: str) -> bool:
+    """Whether the address looks like that of a playlist on the web."""
+    parts = urlsplit(url)
+    return parts.scheme.lower() in ("http", "https") and parts.path.lower().endswith((".m3u8", ".m3u"))
+
+
+def begins_playlist(path: Path) -> bool:
+    """Whether the file is a playlist by its first bytes."""
+    with path.open("rb") as file:
+        return _marked(file.read(3 + len(MARK)))
+
+
+def _marked(data: bytes) -> bool:
+    return data.removeprefix(b"\xef\xbb\xbf").startswith(MARK)
+
+
 def read(data: bytes, base: Url) -> Playlist:
     """The playlist that came from `base`. Raises BadPlaylist, Encrypted, ForbiddenSource for what it names."""
-    if not data.removeprefix(b"\xef\xbb\xbf").startswith(MARK):
+    if not _marked(data):
         raise BadPlaylist("it does not begin as a playlist does")
     text = _kept(data)
     found = _parsed(text)
