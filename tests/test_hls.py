@@ -126,7 +126,7 @@ def test_two_parts_share_their_segments(attempt: Attempt, origin: Origin, films)
     assert len(set(names)) == len(names)
 
 
-@pytest.mark.parametrize("kind", ["ntsc", "apart-ntsc"])
+@pytest.mark.parametrize("kind", ["ntsc", pytest.param("apart-ntsc", marks=pytest.mark.long)])
 def test_clips_show_the_frames_asked_for(daemon: Daemon, r, origin: Origin, films, tmp_path: Path, kind: str) -> None:
     daemon.start(allow_hosts="* 127.0.0.1")
     url = serve(origin, films[kind])
@@ -271,7 +271,7 @@ def test_what_breaks_off_is_asked_for_anew(attempt: Attempt, origin: Origin, fil
     [
         (Page(status=404), NotFound),
         (Page(status=403), Denied),
-        (Page(status=503), FetchFailed),
+        pytest.param(Page(status=503), FetchFailed, marks=pytest.mark.long),
         (Page(b"x" * 100, headers={"Content-Encoding": "gzip"}), FetchFailed),
     ],
 )

@@ -32,6 +32,9 @@ FRAGMENT = "000000646d6f6f66" + "000000106d6668640000000000000001" + "0000004c74
 FRAGMENT += "00000010746668640002000000000001"
 FRAGMENT += "000000347472756e01000f01000000020000006c" + "0000000a000000030000000000000005" * 2
 FRAGMENT += "000000106d6461740000000000000000"
+# EBML; Segment with Info, a picture's TrackEntry, Cues with one CuePoint, a Cluster with one key frame
+MATROSKA = "1a45dfa380" + "18538067c3" + "1549a966872ad7b1830f4240" + "1654ae6b91ae8fd781018381018687565f4d50454734"
+MATROSKA += "1c53bb6b8dbb8bb38100b786f78101f18134" + "1f43b6758ae78100a3858100008000"
 READERS = (
     "config",
     "guardian",
@@ -39,10 +42,12 @@ READERS = (
     "kinds.clip",
     "logs",
     "media.frames",
+    "media.matroska",
     "media.probe",
     "mp4.index",
     "mp4.fragments",
     "transfer.answers",
+    "transfer.playlist",
     "transfer.wget",
 )
 
@@ -62,7 +67,10 @@ def seeds() -> list[bytes]:
     found += [json.dumps({"format": {"format_name": "mov", "duration": "1.5"}, "streams": [stream, sound]})]
     envelope = {"videod": 1, "id": "a", "token": "t", "attempt": 1, "crashes": 0, "origin": "q"}
     found += [json.dumps({**envelope, **raw}, separators=(",", ":")) for raw in ({"raw": "{}"}, {"raw_base64": "AA=="})]
-    binary = [b"\0\0\0\x10ftypmp42\0\0\0\0\0\0\0\x08mdat", b"RIFF\x04\0\0\0AVI RIFF\0\0\0\0", b"FLV\x01" + bytes(20)]
+    found += ['#EXT-X-MAP:URI="i",BYTERANGE="9@1"\n#EXT-X-GAP\n#EXTINF:2.5,\n#EXT-X-BYTERANGE:9@1\na\n#EXT-X-ENDLIST']
+    found += ['#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",URI="s"\n#EXT-X-STREAM-INF:BANDWIDTH=9,AUDIO="a"\nhttp://h/v']
+    binary = [bytes.fromhex(MATROSKA)]
+    binary += [b"\0\0\0\x10ftypmp42\0\0\0\0\0\0\0\x08mdat", b"RIFF\x04\0\0\0AVI RIFF\0\0\0\0", b"FLV\x01" + bytes(20)]
     binary += [_movie(b""), _movie(bytes.fromhex(MVEX)) + bytes.fromhex(FRAGMENT) * 3]
     return [text.encode() for text in found] + [*binary, b"\x1aE\xdf\xa3\x80\x18S\x80g\x84abcd"]
 
