@@ -219,7 +219,8 @@ def _playlist(data: bytes) -> None:
 
 
 def _matroska(data: bytes) -> None:
-    from videod.media.matroska import BadMatroska, load
+    from videod.media.ebml import BadMatroska
+    from videod.media.matroska import load
 
     with contextlib.suppress(BadMatroska):
         index = load(lambda at, length: data[at : at + length], len(data))

@@ -15,6 +15,7 @@ from videod.mp4.window import Window
 
 Read = Callable[[int, int], bytes]
 
+CLUSTER = b"\x1f\x43\xb6\x75"
 MARK = b"\x1a\x45\xdf\xa3"
 # a Segment of unknown size
 SEGMENT = b"\x18\x53\x80\x67\x01\xff\xff\xff\xff\xff\xff\xff"

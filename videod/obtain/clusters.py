@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from videod.media.ebml import BadMatroska
 from videod.media.excerpt import BEHIND, Zero, part_of
-from videod.media.matroska import MARK, load
+from videod.media.matroska import CLUSTER, MARK, load
 from videod.media.model import Source
 from videod.media.window import Unreadable
 from videod.obtain.reach import reach
@@ -99,6 +99,10 @@ class _Clusters:
         def make(span: range) -> Source:
             at = self._bytes(span)
             self._bring([at])
+            with self._path.open("rb") as file:
+                file.seek(at[0])
+                if file.read(len(CLUSTER)) != CLUSTER:
+                    raise Unreadable("its Cues do not say where clusters begin")
             _copy(self._path, at, index.header, path)
             begin = max(0, index.times[span.start] - index.zero) * index.time_base
             return part_of(str(path), zero, begin, self._ctx.tools, self._ctx.settings)
