@@ -121,6 +121,20 @@ def test_messages_on_one_source_share_the_cache(daemon: Daemon, r, origin: Origi
     accounted(r, ["one", "two", "three"])
 
 
+def test_a_source_that_is_needed_whole_is_kept_whole(daemon: Daemon, r, origin: Origin, sources) -> None:
+    daemon.start(allow_hosts="* 127.0.0.1", cache_bytes="64M")
+    body = sources["end"].read_bytes()
+    url = origin.put("/v.mp4", Page(body))
+    asked = [{"start": 0.2}, {"start": 1, "end": 39}, {"cut": "encode", "start": 3, "end": 4}, {}]
+    fetched = []
+    for n, more in enumerate(asked):
+        push(r, {"id": f"w{n}", "url": url, **more})
+        fetched.append(final(r, f"w{n}", 120)["fetched_bytes"])
+    assert fetched == [len(body), PROBE, PROBE, PROBE]
+    assert r.hget("videod:job:w3", "state") == "done"
+    accounted(r, [f"w{n}" for n in range(len(asked))])
+
+
 def test_a_start_behind_the_end_costs_the_index_alone(serving: Daemon, r, origin: Origin, sources) -> None:
     source = sources["end"]
     url = origin.put("/v.mp4", Page(source.read_bytes()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from videod.errors import NotVideo
@@ -30,7 +31,7 @@ def parts(url: str, wishes: Sequence[Wish], ctx: Context) -> list[Ready] | None:
     """
     from videod.transfer import ranges
 
-    if any(wish.whole for wish in wishes):
+    if any(wish.whole for wish in wishes) and not ctx.settings.cache_bytes:
         return None
     if is_playlist(url):
         from videod.obtain import segments
@@ -52,7 +53,32 @@ def parts(url: str, wishes: Sequence[Wish], ctx: Context) -> list[Ready] | None:
 
 
 def _parts(remote: Remote, wishes: Sequence[Wish], ctx: Context) -> list[Ready]:
-    return (clusters if is_matroska(remote) else windows)(remote, wishes, ctx)
+    try:
+        if any(wish.whole for wish in wishes):
+            raise Unreadable("all of it is asked for")
+        return (clusters if is_matroska(remote) else windows)(remote, wishes, ctx)
+    except Unreadable as why:
+        if not remote.keeps_all:
+            raise
+        ctx.log.info(f"the source is fetched whole, into the cache: {why}")
+        source = _kept(remote, ctx)
+        return [of_whole(source, wish) for wish in wishes]
+
+
+def _kept(remote: Remote, ctx: Context) -> Source:
+    """All of it, through the cache: the next job may want it, too."""
+    begun, path = time.monotonic(), ctx.scratch / "source"
+    unit = remote.size / 1e6
+    remote.fetch([(0, remote.size)], path, lambda part: ctx.progress.update(part, speed(part * unit, begun, " MB/s")))
+    ctx.log.info(f"source {remote.url}: {megabytes(remote.size)}, fetched {megabytes(remote.fetched)}")
+    return _examined(path, ctx)
+
+
+def _examined(path: Path, ctx: Context) -> Source:
+    ctx.progress.begin("probe", 0)
+    source = examine(str(path), ctx.tools, ctx.settings)
+    ctx.log.info(about(source))
+    return source
 
 
 def whole(url: str, ctx: Context) -> Source:
@@ -70,11 +96,8 @@ def whole(url: str, ctx: Context) -> Source:
         if not url.lower().startswith(("http:", "https:")):
             raise NotVideo("the source is a playlist: such are read over http and https alone", stage="fetch")
         return _listed(url, ctx)
-    ctx.progress.begin("probe", 0)
     ctx.log.info(f"source {fetched.url}: {megabytes(fetched.bytes)}, fetched {megabytes(fetched.fetched_bytes)}")
-    source = examine(str(fetched.path), ctx.tools, ctx.settings)
-    ctx.log.info(about(source))
-    return source
+    return _examined(fetched.path, ctx)
 
 
 def _listed(url: str, ctx: Context) -> Source:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ from videod.media.window import Unreadable
 from videod.obtain.reach import reach
 from videod.obtain.wish import MOST, Ready, Wish, about, megabytes, of_whole, speed
 from videod.transfer.landing import FULL, disk_full
-from videod.transfer.spans import Span, joined
+from videod.transfer.spans import Span, joined, length, without
 
 if TYPE_CHECKING:
     from videod.context import Context
@@ -83,13 +83,12 @@ class _Clusters:
         index = self._index
         return index.offsets[span.start], index.offsets[span.stop] if span.stop < len(index.offsets) else index.end
 
-    def _bring(self, spans: Iterable[Span], tell: object = None) -> None:
+    def _bring(self, spans: Iterable[Span], tell: Callable[[float], None] = lambda part: None) -> None:
         there = joined([*self._there, *spans], gap=0)
-        if sum(stop - start for start, stop in there) > MOST * self._remote.size:
+        if length(there) > MOST * self._remote.size:
             raise Unreadable("nearly all of it is needed")
-        new = _without(there, self._there)
-        if new:
-            self._remote.fetch(new, self._path, *([tell] if callable(tell) else []))
+        if new := without(there, self._there):
+            self._remote.fetch(new, self._path, tell)
         self._there = there
 
     def _part(self, wish: Wish, span: range, number: int) -> Ready:
@@ -110,19 +109,6 @@ class _Clusters:
         source, _ = reach(wish, span, len(index.times), make)
         self._ctx.log.info(about(source))
         return of_whole(source, wish)
-
-
-def _without(spans: Sequence[Span], there: Sequence[Span]) -> list[Span]:
-    """What of `spans`, which hold all that is `there`, is not there."""
-    left = []
-    for start, stop in spans:
-        at = start
-        for begin, end in there:
-            if start <= begin < stop:
-                left.append((at, begin))
-                at = end
-        left.append((at, stop))
-    return [span for span in left if span[0] < span[1]]
 
 
 def _copy(source: Path, at: Span, header: bytes, out: Path) -> None:

@@ -12,7 +12,7 @@ from videod.media.examine import examine
 from videod.media.film import Film
 from videod.media.window import Unreadable, Window
 from videod.obtain.wish import MOST, Ready, Wish, about, megabytes, speed
-from videod.transfer.spans import joined
+from videod.transfer.spans import joined, length
 
 if TYPE_CHECKING:
     from videod.context import Context
@@ -29,7 +29,7 @@ def windows(remote: Remote, wishes: Sequence[Wish], ctx: Context) -> list[Ready]
         error.stage = "cut"
         raise
     spans = joined((span for window in found for span in window.spans()), gap=0)
-    total = sum(stop - start for start, stop in spans)
+    total = length(spans)
     if total > MOST * remote.size:
         raise Unreadable("nearly all of it is needed")
     path = ctx.scratch / "source.parts"

@@ -44,13 +44,18 @@ class Cache:
 
     def open(self, key: str) -> Entry | None:
         """The entry of a source, to be closed after use; None where nothing is to be kept. Raises OSError."""
-        if not key or not self._settings().cache_bytes:
+        if not key or not self.most:
             return None
         with self._changed:
             kept = self._kept.pop(key, None) or self._make()
             self._kept[key] = kept
             kept.users += 1
         return Entry(self, kept)
+
+    @property
+    def most(self) -> int:
+        """`cache_bytes`, as it is now."""
+        return self._settings().cache_bytes
 
     def shrink(self, most: int = 0) -> int:
         """Let go of what no job uses until at most `most` bytes are kept; how many are."""
@@ -87,7 +92,7 @@ class Cache:
         """What of the spans is neither here nor on its way: it is the caller's to bring. None: there is no room."""
         with self._changed:
             new = without(spans, [*kept.held, *kept.coming])
-            left = self._settings().cache_bytes - length(new)
+            left = self.most - length(new)
             if new and (left < 0 or self.shrink(left) > left):
                 return None
             kept.coming = joined([*kept.coming, *new], 0)
@@ -111,7 +116,7 @@ class Cache:
         """One user less."""
         with self._changed:
             kept.users -= 1
-        self.shrink(self._settings().cache_bytes)
+        self.shrink(self.most)
 
 
 class Entry:
@@ -120,6 +125,11 @@ class Entry:
     def __init__(self, cache: Cache, kept: _Kept) -> None:
         self._cache, self._kept = cache, kept
         self.path, self.put = kept.path, kept.file.put
+
+    @property
+    def most(self) -> int:
+        """How much is kept of all sources together."""
+        return self._cache.most
 
     def close(self) -> None:
         """Others may have the room now."""

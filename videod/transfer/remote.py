@@ -86,6 +86,11 @@ class Remote:
         return self._head.validator
 
     @property
+    def keeps_all(self) -> bool:
+        """Whether the cache has room for all of it."""
+        return self._entry is not None and self.size <= self._entry.most
+
+    @property
     def url(self) -> str:
         """Where it came from in the end, fit to be shown."""
         return self._head.url
