@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import random
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
 from tests import videos
 from tests.films import MAKERS, Film
 from tests.media_fixtures import Studio, check_clip, preset, studio  # noqa: F401
+from videod.media import smart
 from videod.media.model import Cut, Source
 
 # H.264 of 8 bits with usable times: where an IDR picture lies inside, frames are copied
@@ -81,3 +84,19 @@ def test_each_container_says_smart_or_why_not(studio: Studio) -> None:  # noqa: 
         out, made = studio.cut(film.path, 1.5, 4.3, "smart", using=using)
         assert made.cut == how and bool(made.why) == (how == "encode")
         check_clip(film, out, made, film.expected(1.5, 4.3))
+
+
+def test_a_sample_that_was_written_wrong_is_noticed(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    film = studio.film("mp4")
+    written = smart.write
+
+    def spoiled(out: BinaryIO, *what: object, **more: object) -> None:  # as a disk that loses a block does
+        written(out, *what, **more)
+        out.flush()
+        found = videos.ffprobe(Path(out.name), "-select_streams", "v", "-show_packets")["packets"][60]
+        os.pwrite(out.fileno(), b"\0" * 8, int(found["pos"]) + 20)
+
+    monkeypatch.setattr(smart, "write", spoiled)
+    out, made = studio.cut(film.path, 0.3, 4.7, "smart")
+    assert made.cut == "encode" and made.why.startswith("sample ") and "not written as it is" in made.why
+    check_clip(film, out, made, film.expected(0.3, 4.7))

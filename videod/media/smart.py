@@ -21,7 +21,7 @@ from videod.media.model import Plan, Source
 from videod.media.part import as_mp4
 from videod.media.pieces import Pieces
 from videod.media.probe import Bounds
-from videod.media.seams import check_seams, picture
+from videod.media.seams import check_copied, check_seams, picture
 from videod.media.soundtrack import soundtracks
 from videod.media.splice import Unspliced, splice
 from videod.media.tracks import read_tracks
@@ -62,6 +62,7 @@ def smart_cut(
                 sources.append(files.enter_context(open(sound, "rb", buffering=0)))
             with open(out, "wb") as made:
                 write(made, [shown, *sounds], FileCopy(made, sources), quicktime=preset.container == "mov")
+            check_copied(pieces, file, out)
         return len(found.copied)
     except (BadMp4, BadBitstream, Misfit, Unspliced) as error:
         return str(error)
