@@ -4,6 +4,7 @@ SYSCONFDIR = /etc
 UNITDIR    = $(PREFIX)/lib/systemd/system
 MINUTES    = 30
 SECONDS    = 60
+BENCHES    = dispatch recovery makespan edges growth clips
 LIBDIR     = $(PREFIX)/lib/videod
 DATADIR    = $(PREFIX)/share
 BIN        = .venv/bin
@@ -44,9 +45,9 @@ soak: .venv/dev ## break everything at random for MINUTES=30 and print an accoun
 fuzz: .venv/fuzz ## feed the readers what finds new branches of them, for SECONDS=60
 	$(BIN)/python tools/fuzz.py --seconds $(SECONDS) $(ARGS)
 
-bench: .venv/dev ## measure what a job costs
-	@sh tools/packages run
-	@for file in bench/*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
+bench: .venv/dev ## measure what jobs cost, beside other ways (BENCHES=clips for one of them)
+	@sh tools/packages run test
+	@for name in $(BENCHES); do echo "== $$name"; $(BIN)/python "bench/$$name.py" || exit 1; done
 
 man: .venv/run ## write the settings into man/videod.ini.5 as they are declared
 	$(BIN)/python tools/manual.py

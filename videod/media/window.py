@@ -14,6 +14,7 @@ from pathlib import Path
 from videod.media.model import Cut, Frames, Plan, Source
 from videod.media.plan import MICRO, micro
 from videod.mp4.copying import FileCopy
+from videod.mp4.entries import first_reference
 from videod.mp4.model import Movie, Placement, Samples, Track
 from videod.mp4.output import TrackOut
 from videod.mp4.writer import write
@@ -166,6 +167,5 @@ def _track_out(piece: Piece, timescale: int, begin: Fraction) -> TrackOut:
     # the picture's first frame is its key frame; a sound may begin later, or earlier and then hidden
     start = max(zero, first)
     late = Fraction(start - zero, track.timescale)
-    entry = track.entry[:14] + b"\0\1" + track.entry[16:]
-    what = track.handler, track.timescale, entry, samples, b"", Placement(start, late, None)
+    what = track.handler, track.timescale, first_reference(track.entry), samples, b"", Placement(start, late, None)
     return TrackOut(*what, track.header, track.language, track.media_header, track.unit)
