@@ -156,6 +156,7 @@ def main() -> None:
         if not asked.source:
             make_source(source)
         bench = Bench(node, source.resolve(), asked.start, asked.seconds)
+        node.job(url=bench.url(slow=False), start=asked.start / 2, duration=1)  # what a daemon loads once
         truth = hashes(source, asked.start, asked.seconds)
         clip, index = least(source, asked.start, asked.seconds)
         print(f"clip {clip / 1e6:.2f} MB, index {index / 1e6:.2f} MB of {source.stat().st_size / 1e6:.1f} MB")
