@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,11 +19,11 @@ from tests.transfer_fixtures import *  # noqa: F403
 from tests.transfer_fixtures import settings_of, wait_for
 from videod.cancel import Cancel
 from videod.config import Settings
-from videod.errors import Cancelled, NoRoom
+from videod.errors import Cancelled, NoRoom, NotFound
 from videod.process import Tools
 from videod.space import Space
 from videod.transfer import ranges
-from videod.transfer.cache import Cache
+from videod.transfer.cache import MOST_ENTRIES, Cache
 from videod.transfer.parts import PROBE
 from videod.transfer.ranges import Remote
 from videod.transfer.spans import length, without
@@ -59,9 +60,13 @@ class Shelf:
         """What the cache takes on the disk."""
         return sum(path.stat().st_blocks * 512 for path in self.folder.iterdir())
 
-    def close(self) -> None:
+    def end(self) -> None:
         for one in self._made:
             one.close()
+        self._made.clear()
+
+    def close(self) -> None:
+        self.end()
         self.cache.close()
         assert not self.folder.exists()
 
@@ -205,3 +210,54 @@ def test_a_job_that_needs_the_room_gets_it(origin: Origin, shelf: Shelf, tmp_pat
     with pytest.raises(NoRoom, match="min_free"):
         space.promise(tmp_path / "job", MIB)
     assert shelf.held() == 0
+
+
+def test_entries_are_few(origin: Origin, shelf: Shelf) -> None:
+    for n in range(3):  # all that is needed lies in its first bytes: nothing is to be kept
+        assert shelf.open(origin.put(f"/{n}", Page(BODY))).read(0, 100) == BODY[:100]
+    shelf.end()
+    assert list(shelf.folder.iterdir()) == []
+    url = origin.put("/a", Page(BODY))
+    for n in range(MOST_ENTRIES + 20):
+        shelf.fetch(f"{url}?n={n}", "out", (MIB, MIB + 10))
+    assert len(list(shelf.folder.iterdir())) == MOST_ENTRIES
+    busy = [shelf.open(f"{url}?busy={n}") for n in range(MOST_ENTRIES)]
+    assert shelf.fetch(f"{url}?one=more", "out", PART).fetched == PROBE + MIB  # it passes by
+    assert len(busy) == len(list(shelf.folder.iterdir())) == MOST_ENTRIES
+
+
+def test_what_came_before_a_failure_counts(origin: Origin, shelf: Shelf, tmp_path: Path) -> None:
+    shelf.settings = replace(shelf.settings, fetch_connections=1)
+    for n in range(8):
+        url = origin.put(f"/{n}", Page(BODY), Page(BODY, cut_after=MIB), Page(status=404))
+        with shelf.open(url) as remote, pytest.raises(NotFound):
+            remote.fetch([(MIB, 3 * MIB)], shelf.tools.scratch / "out")
+    assert shelf.held() <= 4 * MIB + 8 * 8192
+    assert sum(length(kept.held) for kept in shelf.cache._kept.values()) >= 3 * MIB
+    # and it is used
+    origin.put("/7", Page(BODY))
+    assert shelf.fetch(url, "out", (MIB, 3 * MIB)).fetched < PROBE + 2 * MIB
+
+
+def test_on_a_small_disk_the_job_comes_first(origin: Origin, shelf: Shelf, tools: Tools, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = ["mount", "-t", "tmpfs", "-o", "size=9m", "tmpfs", str(disk)]
+    if os.geteuid() or subprocess.run(mounted, capture_output=True).returncode:
+        pytest.skip("needs the right to mount")
+    try:
+        settings = replace(shelf.settings, work_dir=str(disk), min_free=0, cache_bytes=64 * MIB)
+        cache = Cache(lambda: settings, disk / "cache")
+        scratch = disk / "job"
+        scratch.mkdir()
+        mine = Tools(tools.guardian, Cancel(), scratch, stall_timeout=20.0)
+        mine.room = Space(lambda: settings, cache.shrink).room(scratch, mine.pause)
+        url = origin.put("/a", Page(BODY))
+        for stop in (2 * MIB, 4 * MIB, 5 * MIB):  # twice the last one, and the cache, are more than there is
+            with ranges.open(url, settings, mine, cache=cache) as remote:
+                remote.fetch([(MIB, stop)], scratch / "out")
+            assert (scratch / "out").read_bytes()[MIB:] == BODY[MIB:stop]
+            (scratch / "out").unlink()
+        cache.close()
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)

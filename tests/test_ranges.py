@@ -619,7 +619,7 @@ def test_a_full_disk(origin: Origin, remote: Open, tmp_path: Path) -> None:
 def test_room_is_promised_for_what_comes(origin: Origin, remote: Open, tools: Tools, tmp_path: Path, out: Path) -> None:
     settings = settings_of(tmp_path, work_dir=str(tmp_path))
     space = Space(lambda: settings)
-    tools.room = space.room(tools.scratch, tools.cancel)
+    tools.room = space.room(tools.scratch, tools.pause)
     source = remote(origin.put("/a", page()), settings)
     kept = space._promised
     for parts, total in (([PART], MIB), ([(0, 100), (2 * MIB, 3 * MIB)], 2 * MIB + 100)):

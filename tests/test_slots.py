@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import time
 from dataclasses import replace
@@ -15,8 +16,10 @@ from tests.daemon import Daemon, accounted, final, push, until
 from videod.cancel import Cancel
 from videod.config import load
 from videod.config.settings import Settings
-from videod.errors import Cancelled
+from videod.errors import Cancelled, TimedOut
+from videod.process import Guardian, Tools
 from videod.slots import MOST_THREADS, Slots
+from videod.space import Space
 
 
 @pytest.fixture
@@ -31,7 +34,7 @@ def test_never_more_at_once_and_each_in_its_turn(settings: Settings) -> None:
     most, now = [0], [0]
 
     def encode(n: int) -> None:
-        with slots.encode(Cancel()) as threads:
+        with slots.encode(Cancel().wait) as threads:
             assert 1 <= threads <= MOST_THREADS
             with lock:
                 began.append(n)
@@ -58,9 +61,9 @@ def test_never_more_at_once_and_each_in_its_turn(settings: Settings) -> None:
 
 def test_who_is_alone_has_all_cores(settings: Settings) -> None:
     slots = Slots(lambda: settings)
-    with slots.encode(Cancel()) as one:
+    with slots.encode(Cancel().wait) as one:
         assert one == min(MOST_THREADS, os.cpu_count() or 1)
-        with slots.encode(Cancel()) as two:
+        with slots.encode(Cancel().wait) as two:
             assert two == max(1, (os.cpu_count() or 1) // 2)
 
 
@@ -69,18 +72,36 @@ def test_who_is_cancelled_leaves_the_line(settings: Settings) -> None:
     failed: list[bool] = []
 
     def wait() -> None:
-        with pytest.raises(Cancelled), slots.encode(cancel):
+        with pytest.raises(Cancelled), slots.encode(cancel.wait):
             failed.append(True)
 
-    with slots.encode(Cancel()):
+    with slots.encode(Cancel().wait):
         waits = threading.Thread(target=wait)
         waits.start()
         until(lambda: slots._line, 5, "it waits")
         cancel.set()
         waits.join(5)
         assert not waits.is_alive() and not slots._line and not failed
-    with slots.encode(Cancel()):  # the slot is free again
+    with slots.encode(Cancel().wait):  # the slot is free again
         pass
+
+
+def test_a_timeout_counts_in_the_line(settings: Settings, tmp_path: Path) -> None:
+    slots, guardian = Slots(lambda: replace(settings, max_encode=1)), Guardian("test-slots")
+    tools = Tools(guardian, Cancel(), tmp_path, deadline=time.monotonic() + 0.2)
+    tools.slots = slots
+    try:
+        with slots.encode(Cancel().wait), pytest.raises(TimedOut), tools.encoding():
+            raise AssertionError("it encodes")
+        assert not slots._line
+        tools.room = Space(lambda: settings).room(tmp_path / "job", tools.pause)
+        other = tools.room.space.room(tmp_path / "other", Cancel().wait)
+        free = shutil.disk_usage(tmp_path).free - settings.min_free
+        assert other.fits(free * 2 // 5)
+        with pytest.raises(TimedOut):
+            tools.room.wait(free * 2 // 5)
+    finally:
+        guardian.close()
 
 
 def encoders(mark: bytes) -> int:

@@ -95,7 +95,7 @@ def attempt(
     scratch = Scratch(order.job.id, settings)
     progress, outputs = Progress(tell), list[Output]()
     tools = _tools(order, settings, guardian, cancel, log, scratch)
-    tools.room, tools.slots = shared.space.room(scratch.path, cancel), shared.slots
+    tools.room, tools.slots = shared.space.room(scratch.path, tools.pause), shared.slots
     try:
         ctx = Context(order.job, settings, tools, log, progress, tell_output, fence, shared.cache, outputs=outputs)
         order.kind.run(order.params, ctx)

@@ -158,11 +158,11 @@ class Tools:
 
     @contextmanager
     def encoding(self) -> Iterator[int]:
-        """For the time that a job encodes: waits for its turn, gives the number of threads. Cancelled."""
+        """For the time that a job encodes: waits for its turn, gives the number of threads. Cancelled, TimedOut."""
         if self.slots is None:
             yield 0
             return
-        with self.slots.encode(self.cancel) as threads:
+        with self.slots.encode(self.pause) as threads:
             yield threads
 
     def check(self) -> None:
@@ -170,6 +170,11 @@ class Tools:
         self.cancel.check()
         if self.deadline is not None and time.monotonic() > self.deadline:
             raise TimedOut("the attempt's time is over")
+
+    def pause(self, seconds: float) -> None:
+        """Wait for others, but raise as `check` does as soon as it is time."""
+        self.cancel.wait(seconds)
+        self.check()
 
     def sweep(self, seconds: float = 2.0) -> int:
         """Kill what the tools of this job left behind in groups of its own; how many processes that were."""

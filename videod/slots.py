@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from videod.cancel import Cancel
 from videod.config.settings import Settings
 
 AGAIN_SECONDS = 0.05
@@ -28,14 +27,17 @@ class Slots:
         self._busy = 0
 
     @contextmanager
-    def encode(self, cancel: Cancel) -> Iterator[int]:
-        """Wait for a slot, in turn; gives the number of threads that an encoder should have. Cancelled."""
+    def encode(self, pause: Callable[[float], None]) -> Iterator[int]:
+        """Wait for a slot, in turn; gives the number of threads that an encoder should have.
+
+        `pause` sleeps for so many seconds, and raises when it is time to give up.
+        """
         me = object()
         with self._lock:
             self._line.append(me)
         try:
             while not self._take(me):
-                cancel.wait(AGAIN_SECONDS)
+                pause(AGAIN_SECONDS)
         except BaseException:
             with self._lock:
                 self._line.remove(me)

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from videod.cancel import Cancel
 from videod.config.settings import Settings
 from videod.errors import NoRoom
 
@@ -30,9 +29,9 @@ class Space:
         self._lock = threading.Lock()
         self._promised: dict[Path, int] = {}
 
-    def room(self, folder: Path, cancel: Cancel) -> Room:
-        """The room of one job, whose files are in `folder`."""
-        return Room(self, folder, cancel)
+    def room(self, folder: Path, pause: Callable[[float], None]) -> Room:
+        """The room of one job, whose files are in `folder`; `pause` sleeps, and raises when it is time to give up."""
+        return Room(self, folder, pause)
 
     def promise(self, folder: Path, size: int) -> bool:
         """Keep `size` bytes for `folder` if there is so much; NoRoom when waiting for other jobs is in vain."""
@@ -67,7 +66,7 @@ class Room:
 
     space: Space
     folder: Path
-    cancel: Cancel
+    pause: Callable[[float], None]
 
     def fits(self, length: int) -> bool:
         """Whether there is room for a source of `length` bytes and what is made of it; it is kept, if so."""
@@ -76,7 +75,7 @@ class Room:
     def wait(self, length: int) -> None:
         """Wait until there is; NoRoom when no other job would make any."""
         while not self.fits(length):
-            self.cancel.wait(AGAIN_SECONDS)
+            self.pause(AGAIN_SECONDS)
 
 
 class Watermark:

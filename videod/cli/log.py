@@ -21,7 +21,7 @@ def log(arguments: argparse.Namespace) -> int:
     path = settings.debug_log
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
-            lines = deque((line for line in file if _wanted(line, arguments.id)), maxlen=max(arguments.lines, 0))
+            lines = deque((line for line in file if _wanted(line, arguments.id)), maxlen=arguments.lines)
             if arguments.json:
                 print(json.dumps([line.rstrip("\n") for line in lines]))
                 return 0

@@ -50,6 +50,13 @@ def _named(given: str) -> str:
     return given
 
 
+def _count(given: str) -> int:
+    """A number of things, 0 or more."""
+    if not (given.isascii() and given.isdigit()):
+        raise argparse.ArgumentTypeError(f"'{given}' is no number of lines")
+    return int(given)
+
+
 def _lazy(file: str, function: str) -> Callable[[argparse.Namespace], int]:
     def run(arguments: argparse.Namespace) -> int:
         found: int = getattr(importlib.import_module(f"videod.cli.{file}"), function)(arguments)
@@ -108,7 +115,7 @@ def _look(verbs: Verbs) -> None:
     log.add_argument("id", metavar="ID", type=_named, nargs="?", help="only lines of this job")
     log.add_argument("-f", "--follow", action="store_true", help="go on as it grows")
     log.add_argument(
-        "-n", "--lines", metavar="N", type=int, default=100, help="begin with the last N lines (default 100)"
+        "-n", "--lines", metavar="N", type=_count, default=100, help="begin with the last N lines (default 100)"
     )
     _json(log)
     _completion(verbs)

@@ -20,6 +20,8 @@ from videod.transfer.gather import Sparse
 from videod.transfer.spans import Span, joined, length, without
 
 PIECE = 8 << 20
+# each has a descriptor
+MOST_ENTRIES = 128
 
 
 @dataclass(eq=False)
@@ -47,6 +49,11 @@ class Cache:
         if not key or not self.most:
             return None
         with self._changed:
+            if key not in self._kept and len(self._kept) >= MOST_ENTRIES:
+                idle = next((other for other, kept in self._kept.items() if not kept.users), None)
+                if idle is None:
+                    return None
+                self._drop(idle)
             kept = self._kept.pop(key, None) or self._make()
             self._kept[key] = kept
             kept.users += 1
@@ -98,11 +105,11 @@ class Cache:
             kept.coming = joined([*kept.coming, *new], 0)
             return new
 
-    def settle(self, kept: _Kept, spans: Sequence[Span], *, came: bool) -> None:
-        """What was claimed is here, or will not come by the caller: then it is for others to claim."""
+    def settle(self, kept: _Kept, spans: Sequence[Span], came: Sequence[Span]) -> None:
+        """Of what was claimed this came; the rest is for others to claim."""
         with self._changed:
             kept.coming = without(kept.coming, spans)
-            kept.held = joined([*kept.held, *spans], 0) if came else kept.held
+            kept.held = joined([*kept.held, *came], 0)
             self._changed.notify_all()
 
     def complete(self, kept: _Kept, spans: Sequence[Span], seconds: float) -> bool:
@@ -116,15 +123,17 @@ class Cache:
         """One user less."""
         with self._changed:
             kept.users -= 1
+            for key in [key for key, other in self._kept.items() if not other.users and not other.held]:
+                self._drop(key)
         self.shrink(self.most)
 
 
 class Entry:
-    """A job's use of what is kept of one source. Used by one thread, but `put` by several."""
+    """A job's use of what is kept of one source. Used by one thread."""
 
     def __init__(self, cache: Cache, kept: _Kept) -> None:
         self._cache, self._kept = cache, kept
-        self.path, self.put = kept.path, kept.file.put
+        self.path = kept.path
 
     @property
     def most(self) -> int:
@@ -136,9 +145,14 @@ class Entry:
         self._cache.leave(self._kept)
 
     def need(
-        self, spans: Iterable[Span], bring: Callable[[Sequence[Span]], object], check: Callable[[], object]
+        self,
+        spans: Iterable[Span],
+        bring: Callable[[Sequence[Span], Callable[[int, bytes], None]], object],
+        check: Callable[[], object],
     ) -> bool:
         """See to it that the spans are here: `bring` what nobody brings, wait for what others do.
+
+        `bring` gets spans and what takes their bytes, each piece with its offset, in any order, from any thread.
 
         `check` is called several times a second of waiting. False: there is no room for them, nothing was done.
         """
@@ -149,12 +163,16 @@ class Entry:
             if mine is None:
                 return False
             if mine:
-                came = False
+                came: list[Span] = []
+
+                def put(at: int, piece: bytes, came: list[Span] = came) -> None:
+                    self._kept.file.put(at, piece)
+                    came.append((at, at + len(piece)))
+
                 try:
-                    bring(mine)
-                    came = True
-                finally:
-                    self._cache.settle(self._kept, mine, came=came)
+                    bring(mine, put)
+                finally:  # what came of it takes room, whatever became of the rest
+                    self._cache.settle(self._kept, mine, joined(came, 0))
         return True
 
     def read(self, start: int, stop: int) -> bytes:

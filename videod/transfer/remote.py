@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from videod.config import Settings
-from videod.errors import FetchFailed, Stalled
+from videod.errors import DiskFull, FetchFailed, NoRoom, Stalled
 from videod.process import Tools
 from videod.transfer.cache import Cache, Entry
 from videod.transfer.gather import Sparse, gather
@@ -64,8 +64,7 @@ class Remote:
     def close(self) -> None:
         """Close all connections."""
         self._parts.close()
-        if self._entry:
-            self._entry.close()
+        self._forget()
 
     def begin(self) -> None:
         """The first request; `open` makes it."""
@@ -135,7 +134,13 @@ class Remote:
         total = length(wanted)
         self._kept += total + EDGES * len(wanted)
         if self._tools.room:
-            self._tools.room.wait(self._kept)
+            try:
+                self._tools.room.wait(self._kept)
+            except NoRoom:
+                if not self._entry:
+                    raise
+                self._forget()
+                self._tools.room.wait(self._kept)
         first = self._head.first
         rest = behind(wanted, len(first))
         with Sparse(path, anew=path not in self._paths) as file:
@@ -154,9 +159,20 @@ class Remote:
     def _filled(self, spans: Sequence[Span], on_progress: Callable[[float], None] = lambda part: None) -> Entry | None:
         """What the cache keeps of the source, with these spans in it by now; None where it has no room for them."""
         entry = self._entry
-        if entry and entry.need(spans, lambda mine: self._gather(mine, entry.put, on_progress), self._check):
-            return entry
-        return None
+        if not entry:
+            return None
+        try:
+            here = entry.need(spans, lambda mine, put: self._gather(mine, put, on_progress), self._check)
+        except DiskFull:  # the job comes first
+            self._forget()
+            return None
+        return entry if here else None
+
+    def _forget(self) -> None:
+        """Go on without the cache, which may need what it keeps for this job no longer."""
+        if self._entry:
+            self._entry.close()
+        self._entry = None
 
     def _gather(
         self, spans: Sequence[Span], put: Callable[[int, bytes], object], on_progress: Callable[[float], None]
