@@ -105,7 +105,7 @@ def ways(bench: Bench, folder: Path, slow: bool, smartcut: str) -> dict[str, Cal
     def smart() -> None:
         run("wget", "-q", "-O", str(whole), url)
         keep = f"{start},{bench.start + bench.seconds:g}"
-        run(smartcut, str(whole), str(folder / "smartcut.mp4"), "--keep", keep)
+        run(smartcut, str(whole), str(folder / "smartcut.mp4"), "--keep", keep, "--log-level", "error")
 
     found: dict[str, Callable[[], object]] = {"naive": naive, "wget-copy": copied, "url-copy": direct}
     return {**found, "smartcut": smart} if smartcut else found
@@ -114,8 +114,8 @@ def ways(bench: Bench, folder: Path, slow: bool, smartcut: str) -> dict[str, Cal
 def ours(bench: Bench, folder: Path, slow: bool) -> Row:
     """The same by a daemon."""
     before = bench.nginx.sent()
-    asked = {"start": bench.start, "duration": bench.seconds, "upload": f"file:{folder}/videod.mp4"}
-    cost = bench.node.job(url=bench.url(slow), **asked)
+    cost = bench.node.job(url=bench.url(slow), start=bench.start, duration=bench.seconds)
+    Path(cost.event["outputs"][0]["url"].removeprefix("file://")).rename(folder / "videod.mp4")
     return Row("videod", cost.wall, cost.cpu, bench.nginx.sent() - before)
 
 
@@ -156,7 +156,7 @@ def main() -> None:
         if not asked.source:
             make_source(source)
         bench = Bench(node, source.resolve(), asked.start, asked.seconds)
-        node.job(url=bench.url(slow=False), start=asked.start / 2, duration=1)  # what a daemon loads once
+        node.job(url=bench.url(slow=False), start=asked.start / 2, duration=20)  # what a daemon loads once
         truth = hashes(source, asked.start, asked.seconds)
         clip, index = least(source, asked.start, asked.seconds)
         print(f"clip {clip / 1e6:.2f} MB, index {index / 1e6:.2f} MB of {source.stat().st_size / 1e6:.1f} MB")

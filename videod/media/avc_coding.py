@@ -24,7 +24,7 @@ from videod.media.tracks import with_config
 from videod.mp4.boxes import BadMp4
 from videod.mp4.entries import child
 
-SPEED, QUALITY, REFS = "veryfast", 16, 2
+SPEED, QUALITY, REFS = "superfast", 17, 2
 
 
 class AvcCoding(Coding):

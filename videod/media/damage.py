@@ -61,7 +61,9 @@ def damage(source: Source, wanted: Plan, preset: Preset, tools: Tools) -> str:
     part = _needed(source, wanted.start, wanted.end, wanted)
     try:
         result = _tried(source, part, preset, tools)
-        if not result.complaints or result.frames < part.count:
+        # who enters intra refresh is shown nothing until the picture is whole
+        entered = all(GAP in line for line in result.complaints)
+        if not result.complaints or (result.frames < part.count and not entered):
             return _said(result, part)
         return _beyond_entry(source, part, result, preset, tools)
     except EncodeFailed as failure:
@@ -74,7 +76,7 @@ def _beyond_entry(source: Source, part: Plan, result: Decoded, preset: Preset, t
     """What is broken in a part whose decoding made complaints.
 
     To enter an open GOP makes the decoder complain of pictures that were never read. So it enters one key
-    frame earlier, and what it says of that stretch alone is taken off.
+    frame earlier, and what it says of that stretch alone, or does not show of it, is taken off.
     """
     key = bisect_left(source.frames.pts, part.pts[0])
     before = source.frames.keys.rfind(1, 0, key)
@@ -83,10 +85,13 @@ def _beyond_entry(source: Source, part: Plan, result: Decoded, preset: Preset, t
         left = [line for line in result.complaints if GAP not in line or not source.frames.skipped]
         return left[0] if left else ""
     start = source.frames.seconds(source.frames.pts[before])
-    run_in = _tried(source, _needed(source, start, part.start, part), preset, tools)
+    way = _needed(source, start, part.start, part)
+    run_in = _tried(source, way, preset, tools)
     both = _needed(source, start, part.end, part)
     whole = _tried(source, both, preset, tools)
-    return _said(replace(whole, complaints=whole.complaints[len(run_in.complaints) :]), both)
+    hidden = max(0, way.count - run_in.frames)
+    beyond = whole.complaints[len(run_in.complaints) :]
+    return _said(replace(whole, frames=whole.frames + hidden, complaints=beyond), both)
 
 
 def _tried(source: Source, part: Plan, preset: Preset, tools: Tools) -> Decoded:

@@ -42,7 +42,10 @@ def as_mp4(
         raise Unspliced("packets of the needed part are not where the index says")
     limits = tools.limits.within(most_bytes(heard.media, part, preset))
     command = argv.copy(heard, part, "mp4", out, preset, found[0], seek=seek)
-    check_room(tools.run(command, on_line=lambda line: None, limits=limits))
+    result = tools.run(command, on_line=lambda line: None, limits=limits, may_fail=True)
+    check_room(result)
+    if result.code:  # FLAC in MP4, and what else ffmpeg only reads
+        raise Unspliced(f"the needed part cannot be put into MP4: {result.tail.strip().splitlines()[-1:]}")
     check_made(out)
     return _moved(heard, wanted, part, out, tools, settings)
 

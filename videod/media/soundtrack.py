@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from array import array
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -79,8 +80,10 @@ def _copied(track: Track, timescale: int, plan: Plan) -> TrackOut:
     begin, end = plan.sound
     low = (begin - shift) * track.timescale
     high = None if end is None else (end - shift) * track.timescale
+    # one that lasts longer stands for a pause, too, in which nothing of it is heard
+    usual = Counter(samples.durations).most_common(1)[0][0]
     columns = enumerate(zip(samples.pts, samples.durations, strict=True))
-    inside = [n for n, (at, lasts) in columns if at + lasts > low and (high is None or at < high)]
+    inside = [n for n, (at, lasts) in columns if at + min(lasts, usual) > low and (high is None or at < high)]
     if not inside:
         raise BadMp4("a sound track has nothing in this part")
     first, last = inside[0], inside[-1]
