@@ -44,10 +44,22 @@ class AvcCoding(Coding):
 
     def copied(self, copied: Sequence[int]) -> Mapping[int, Changed]:
         """None changes."""
-        facts = (self._facts(n) for n in copied)
+        facts = [self._facts(n) for n in copied]
         if reason := next(filter(None, (picture_why_not(fact, self._own) for fact in facts)), ""):
             raise Misfit(reason)
+        if self._leaves_out(facts):
+            raise Misfit("the frame numbers leave some out: pictures are missing")
         return {}
+
+    def _leaves_out(self, facts: Sequence[SliceFacts]) -> bool:
+        """Whether pictures that others lean on are missing (ISO 14496-10, 7.4.3); an IDR picture is the first."""
+        (sps,) = self._sets.sps.values()
+        last = 0
+        for fact in facts:
+            if not fact.idr and not sps.gaps_allowed and fact.frame_num != (last + 1) % (1 << sps.log2_max_frame_num):
+                return True
+            last = fact.frame_num if fact.reference else last
+        return False
 
     def needed(self, edge: Edge) -> list[int]:
         """What is neither wanted nor leaned on needs no decoding."""

@@ -123,8 +123,9 @@ def _encode(work: _Work) -> Cut:
         wrong, media = ("", None) if code else _flaw(work, wanted, spans, encoded=True)
         # a complaint may belong to what lies beside the wanted part, and a hole needs not be complained about
         if (complaints.lines or wrong or work.source.frames.doubts) and not checked:
-            _refuse_damage(work)
             checked = True
+            if _refuse_damage(work) and seek:
+                media, wrong = None, "decoding began too late"
         if media and not wrong:
             return _cut(work, media, len(wanted), "encode", silent)
         wrong = wrong or "\n".join(complaints.lines[:3])
@@ -176,9 +177,12 @@ def _refuse_broken(work: _Work) -> None:
         _refuse_damage(work)
 
 
-def _refuse_damage(work: _Work) -> None:
-    if what := damage(work.source, work.plan, work.preset, work.tools):
-        raise Damaged("the video is broken inside the wanted part", detail=what, stage="cut")
+def _refuse_damage(work: _Work) -> bool:
+    """Raise Damaged if the wanted part is; whether decoding has to begin before the key frame next to it."""
+    found = damage(work.source, work.plan, work.preset, work.tools)
+    if found.what:
+        raise Damaged("the video is broken inside the wanted part", detail=found.what, stage="cut")
+    return found.late
 
 
 def _audible(work: _Work) -> tuple[list[Span], tuple[str, ...]]:

@@ -35,6 +35,15 @@ class Decoded:
     complaints: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Found:
+    """`what` is broken, empty: nothing. `late`: who begins to decode at the key frame before the part sees it broken,
+    who begins one earlier does not."""
+
+    what: str = ""
+    late: bool = False
+
+
 def decoded(path: Path, tools: Tools, threads: int = 0, max_pixels: int = 0) -> Decoded:
     """Decode a file of ours to its end. Raises TooBig for pictures over `max_pixels`."""
     complaints, count = Complaints(), [0]
@@ -52,27 +61,27 @@ def decoded(path: Path, tools: Tools, threads: int = 0, max_pixels: int = 0) -> 
     return Decoded(count[0], tuple(complaints.lines))
 
 
-def damage(source: Source, wanted: Plan, preset: Preset, tools: Tools) -> str:
-    """What is broken between the key frame before the plan's first frame and its last; empty: nothing."""
+def damage(source: Source, wanted: Plan, preset: Preset, tools: Tools) -> Found:
+    """What is broken between the key frame before the plan's first frame and its last."""
     if hole := _hole(source, wanted):
-        return hole
+        return Found(hole)
     if source.frames.step is not None:
-        return _said(decoded(Path(source.media.path), tools, 1, source.media.max_pixels), wanted)
+        return Found(_said(decoded(Path(source.media.path), tools, 1, source.media.max_pixels), wanted))
     part = _needed(source, wanted.start, wanted.end, wanted)
     try:
         result = _tried(source, part, preset, tools)
         # who enters intra refresh is shown nothing until the picture is whole
         entered = all(GAP in line for line in result.complaints)
         if not result.complaints or (result.frames < part.count and not entered):
-            return _said(result, part)
+            return Found(_said(result, part))
         return _beyond_entry(source, part, result, preset, tools)
     except EncodeFailed as failure:
         if "No space left on device" in failure.detail:  # of the excerpt: that is not the source's fault
             raise
-        return f"packets of the wanted part cannot be read: {failure.detail}"
+        return Found(f"packets of the wanted part cannot be read: {failure.detail}")
 
 
-def _beyond_entry(source: Source, part: Plan, result: Decoded, preset: Preset, tools: Tools) -> str:
+def _beyond_entry(source: Source, part: Plan, result: Decoded, preset: Preset, tools: Tools) -> Found:
     """What is broken in a part whose decoding made complaints.
 
     To enter an open GOP makes the decoder complain of pictures that were never read. So it enters one key
@@ -83,7 +92,7 @@ def _beyond_entry(source: Source, part: Plan, result: Decoded, preset: Preset, t
     if before < 0:
         # the file begins in the middle of things: there is no earlier key frame to enter at
         left = [line for line in result.complaints if GAP not in line or not source.frames.skipped]
-        return left[0] if left else ""
+        return Found(left[0] if left else "")
     start = source.frames.seconds(source.frames.pts[before])
     way = _needed(source, start, part.start, part)
     run_in = _tried(source, way, preset, tools)
@@ -91,7 +100,8 @@ def _beyond_entry(source: Source, part: Plan, result: Decoded, preset: Preset, t
     whole = _tried(source, both, preset, tools)
     hidden = max(0, way.count - run_in.frames)
     beyond = whole.complaints[len(run_in.complaints) :]
-    return _said(replace(whole, frames=whole.frames + hidden, complaints=beyond), both)
+    what = _said(replace(whole, frames=whole.frames + hidden, complaints=beyond), both)
+    return Found(what, late=not run_in.complaints)
 
 
 def _tried(source: Source, part: Plan, preset: Preset, tools: Tools) -> Decoded:
