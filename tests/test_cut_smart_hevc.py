@@ -120,7 +120,8 @@ def check_cut(by: Studio, name: str, start: float | None, end: float | None) -> 
     return out, made
 
 
-@pytest.mark.parametrize("name", KINDS)
+# the others with the long cuts below
+@pytest.mark.parametrize("name", [*list(CODED)[:4], *list(COPIES)[:2]])
 def test_holds_exactly_the_frames_asked_for(studio: Studio, name: str) -> None:  # noqa: F811
     for start, end in CUTS[:2] if name in {"open", "radl"} else CUTS[:1]:
         check_cut(studio, name, start, end)

@@ -89,7 +89,11 @@ def of(url: str, attempt: Attempt, start: float | None = 8.0, end: float | None 
 
 # ------------------------------------------------------------- the frames
 @pytest.mark.parametrize(
-    "kind", ["ts", "fmp4", "ntsc", "ntsc-fmp4", "ranges", "wrap", "apart", "apart-ntsc", "apart-wrap"]
+    "kind",
+    [
+        *("ts", "fmp4", "ranges", "wrap", "apart"),
+        *(pytest.param(kind, marks=pytest.mark.long) for kind in ("ntsc", "ntsc-fmp4", "apart-ntsc", "apart-wrap")),
+    ],
 )
 def test_a_part_selects_the_frames_of_the_whole(
     attempt: Attempt, origin: Origin, films, tmp_path: Path, kind: str

@@ -55,7 +55,9 @@ def attempt(tools: Tools, tmp_path: Path) -> Attempt:  # noqa: F811
     return Attempt(tools, tmp_path)
 
 
-@pytest.mark.parametrize("kind", ["end", "front", "opengop", "late"])
+@pytest.mark.parametrize(
+    "kind", ["end", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("front", "late")), "opengop"]
+)
 def test_a_part_selects_the_frames_of_the_whole(attempt: Attempt, origin: Origin, films, kind: str) -> None:
     size = films[kind].stat().st_size
     assert size > 2 * SMALL
