@@ -243,6 +243,8 @@ MASTER = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1{}\n{}\n"
 def test_what_is_not_served(guarded: Attempt, origin: Origin, text: str, expected: type[Failure], says: str) -> None:
     attempt = guarded
     url = origin.put("/index.m3u8", text.encode())
+    if "MAP" in text:  # both are asked for at the same time
+        origin.put("/a.ts", Page(rate=100, body=b"G" * 1000))
     with pytest.raises(expected, match=says) as caught:
         of(url + "?secret=1", attempt)
     assert "secret" not in str(caught.value)

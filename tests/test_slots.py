@@ -87,6 +87,7 @@ def test_who_is_cancelled_leaves_the_line(settings: Settings) -> None:
 
 
 def test_a_timeout_counts_in_the_line(settings: Settings, tmp_path: Path) -> None:
+    Path(settings.work_dir).mkdir(parents=True, exist_ok=True)
     slots, guardian = Slots(lambda: replace(settings, max_encode=1)), Guardian("test-slots")
     tools = Tools(guardian, Cancel(), tmp_path, deadline=time.monotonic() + 0.2)
     tools.slots = slots

@@ -12,6 +12,7 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from videod.events import Output
 from videod.intake import Order
 from videod.limits import Limits
 from videod.logs import JobLog
-from videod.process import Guardian, Tools
+from videod.process import Guardian, Tools, pause
 from videod.progress import Progress, Tell
 from videod.redact import hide
 from videod.shared import Shared
@@ -95,7 +96,9 @@ def attempt(
     scratch = Scratch(order.job.id, settings)
     progress, outputs = Progress(tell), list[Output]()
     tools = _tools(order, settings, guardian, cancel, log, scratch)
-    tools.room, tools.slots = shared.space.room(scratch.path, tools.pause), shared.slots
+    # a room that held the tools, which hold it, would stay until Python looks for cycles
+    tools.room = shared.space.room(scratch.path, partial(pause, cancel, tools.deadline))
+    tools.slots = shared.slots
     try:
         ctx = Context(order.job, settings, tools, log, progress, tell_output, fence, shared.cache, outputs=outputs)
         order.kind.run(order.params, ctx)

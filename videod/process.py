@@ -98,6 +98,15 @@ class Result:
         return hide("\n".join(self.stderr[-8:]))[:2000]
 
 
+def pause(cancel: Cancel, deadline: float | None, seconds: float) -> None:
+    """Wait for others. Raises Cancelled or TimedOut as soon as it is time; a deadline is of the monotonic clock."""
+    if seconds:
+        cancel.wait(seconds)
+    cancel.check()
+    if deadline is not None and time.monotonic() > deadline:
+        raise TimedOut("the attempt's time is over")
+
+
 @dataclass
 class Tools:
     """Runs the tools of one job: knows its token, deadline (a time.monotonic()), limits, scratch folder.
@@ -167,14 +176,11 @@ class Tools:
 
     def check(self) -> None:
         """Raise Cancelled or TimedOut when it is time; for work that runs no tool."""
-        self.cancel.check()
-        if self.deadline is not None and time.monotonic() > self.deadline:
-            raise TimedOut("the attempt's time is over")
+        pause(self.cancel, self.deadline, 0.0)
 
     def pause(self, seconds: float) -> None:
         """Wait for others, but raise as `check` does as soon as it is time."""
-        self.cancel.wait(seconds)
-        self.check()
+        pause(self.cancel, self.deadline, seconds)
 
     def sweep(self, seconds: float = 2.0) -> int:
         """Kill what the tools of this job left behind in groups of its own; how many processes that were."""
