@@ -9,8 +9,8 @@ LIBDIR     = $(PREFIX)/lib/videod
 DATADIR    = $(PREFIX)/share
 BIN        = .venv/bin
 PIP        = $(BIN)/python -m pip install -q --disable-pip-version-check
-# most of the tests wait for something: two files at a time
-TWO        = -n 2 --dist loadfile
+# most of the tests wait for something: three files at a time, whatever the number of cores
+MANY       = -n 3 --dist loadfile
 # nginx and logrotate lie in sbin, which the PATH of ordinary users lacks
 TEST_PATH  = PATH="$$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 D          = $(DESTDIR)
@@ -32,7 +32,7 @@ test: .venv/dev ## check style and types and run the tests
 	$(BIN)/ruff check --quiet
 	$(BIN)/ruff format --check --quiet
 	$(BIN)/mypy
-	$(TEST_PATH) $(BIN)/python -m pytest -q $(TWO) $(ARGS)
+	$(TEST_PATH) $(BIN)/python -m pytest -q $(MANY) $(ARGS)
 
 test-all: ARGS += -m ""
 test-all: MORE = browser

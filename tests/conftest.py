@@ -13,6 +13,19 @@ import pytest
 import redis
 
 from tests.daemon import BENCH_KIND, ROOT, Daemon, until
+from tests.media_fixtures import studio  # noqa: F401 - one for all modules
+from tests.transfer_fixtures import (  # noqa: F401
+    argv_watch,
+    disk,
+    nginx,
+    origin,
+    result,
+    s3,
+    tiny_disk,
+    tls_files,
+    tools,
+    transfer_guardian,
+)
 
 
 def pytest_configure() -> None:

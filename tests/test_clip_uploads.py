@@ -10,7 +10,7 @@ import pytest
 
 from tests import videos
 from tests.daemon import Daemon, accounted, events, final, push
-from tests.transfer_fixtures import S3, ArgvWatch, WebDav, argv_watch, nginx, s3  # noqa: F401 - fixtures
+from tests.transfer_fixtures import S3, ArgvWatch, WebDav
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def source(daemon: Daemon, video: bytes) -> Path:
     return path
 
 
-def test_put_with_a_signed_query(daemon: Daemon, r, source: Path, nginx: WebDav) -> None:  # noqa: F811
+def test_put_with_a_signed_query(daemon: Daemon, r, source: Path, nginx: WebDav) -> None:
     daemon.start(allow_hosts="* 127.0.0.1")
     target = f"{nginx.url}/clips/{{id}}/{{name}}-{{n}}.{{ext}}?X-Amz-Signature=s3cretsig"
     push(r, {"id": "p", "url": str(source), "clips": [{"end": 1}, {"start": 1, "end": 2}], "upload": target})
@@ -41,7 +41,7 @@ def test_put_with_a_signed_query(daemon: Daemon, r, source: Path, nginx: WebDav)
     accounted(r, ["p"])
 
 
-def test_s3_with_the_secret_nowhere(daemon: Daemon, r, source: Path, s3: S3, argv_watch: ArgvWatch) -> None:  # noqa: F811
+def test_s3_with_the_secret_nowhere(daemon: Daemon, r, source: Path, s3: S3, argv_watch: ArgvWatch) -> None:
     secret = daemon.folder / "secrets.ini"
     section = "\n".join(f"{key} = {value}" for key, value in s3.section().items())
     secret.write_text(f"[storage s3]\n{section}\n")
@@ -62,7 +62,7 @@ def test_s3_with_the_secret_nowhere(daemon: Daemon, r, source: Path, s3: S3, arg
     accounted(r, ["s", "same", "none", "other"])
 
 
-def test_the_source_may_lie_in_the_store_too(daemon: Daemon, r, video: bytes, s3: S3) -> None:  # noqa: F811
+def test_the_source_may_lie_in_the_store_too(daemon: Daemon, r, video: bytes, s3: S3) -> None:
     s3.client.put_object(Bucket="videos", Key="in/talk.mp4", Body=video)
     daemon.sections = "[storage s3]\n" + "\n".join(f"{key} = {value}" for key, value in s3.section().items()) + "\n"
     daemon.start()
@@ -103,7 +103,7 @@ def test_overwrite_false_keeps_what_is_there(daemon: Daemon, r, source: Path) ->
     assert [path.name for path in daemon.clips.iterdir()] == ["x.mp4"]
 
 
-def test_an_upload_that_fails_may_pass_and_says_so(daemon: Daemon, r, source: Path, nginx: WebDav) -> None:  # noqa: F811
+def test_an_upload_that_fails_may_pass_and_says_so(daemon: Daemon, r, source: Path, nginx: WebDav) -> None:
     daemon.start(allow_hosts="* 127.0.0.1")
     push(r, {"id": "gone", "url": str(source), "end": 1, "upload": "http://127.0.0.1:9/x.mp4"})
     push(r, {"id": "none", "url": str(source), "end": 1, "upload": f"{nginx.url}/none/x.mp4"})

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from tests import videos
-from tests.media_fixtures import Studio, studio  # noqa: F401
+from tests.media_fixtures import Studio
 from videod.errors import Damaged
 
 H264 = ("-c:v", "libx264", "-preset", "ultrafast")
 
 
 @pytest.mark.parametrize("bounds", [(3.0, 4.0), (1.8451, 5.397), (3.000001, None)])
-def test_intra_refresh_is_no_damage(studio: Studio, bounds: tuple[float, float | None]) -> None:  # noqa: F811
+def test_intra_refresh_is_no_damage(studio: Studio, bounds: tuple[float, float | None]) -> None:
     params = ("-x264-params", "intra-refresh=1:keyint=25:bframes=0")
     film = videos.encode(studio.master(), studio.new("refresh.mp4"), picture=(*H264, *params))
     out, made = studio.cut(film, *bounds, "smart")
@@ -22,7 +22,7 @@ def test_intra_refresh_is_no_damage(studio: Studio, bounds: tuple[float, float |
     assert videos.numbers(out) == wanted and made.cut == "encode"
 
 
-def test_sound_that_mp4_cannot_hold(studio: Studio) -> None:  # noqa: F811
+def test_sound_that_mp4_cannot_hold(studio: Studio) -> None:
     flac = ("-c:a", "flac")
     film = videos.encode(studio.master(), studio.new("flac.mkv"), picture=(*H264, "-g", "25"), sound=flac)
     out, made = studio.cut(film, 1.72, 4.3, "smart")
@@ -31,7 +31,7 @@ def test_sound_that_mp4_cannot_hold(studio: Studio) -> None:  # noqa: F811
 
 
 @pytest.mark.parametrize("bounds", [(2.8, 4.2), (3.0, 4.2), (1.5, 4.2), (3.6, 4.6)])
-def test_a_pause_of_the_sound_stays_where_it_is(studio: Studio, bounds: tuple[float, float]) -> None:  # noqa: F811
+def test_a_pause_of_the_sound_stays_where_it_is(studio: Studio, bounds: tuple[float, float]) -> None:
     pause = ("-af", "aselect='lt(t,2.5)+gt(t,3.3)'")
     film = videos.encode(studio.master(), studio.new("pause.mp4"), *pause, picture=(*H264, "-g", "25"))
     out, made = studio.cut(film, *bounds, "smart")
@@ -41,7 +41,7 @@ def test_a_pause_of_the_sound_stays_where_it_is(studio: Studio, bounds: tuple[fl
     assert [beep for beep in heard if abs(beep - (4 - made.start)) <= 0.025], (heard, made)
 
 
-def test_lost_pictures_are_damage_where_they_are_copied_too(studio: Studio) -> None:  # noqa: F811
+def test_lost_pictures_are_damage_where_they_are_copied_too(studio: Studio) -> None:
     film = videos.encode(studio.master(), studio.new("whole.mp4"), picture=(*H264, "-g", "25", "-bf", "0"))
     broken = videos.rewrap(film, studio.new("lost.mp4"), "-bsf:v", "noise=drop='eq(n,33)+eq(n,61)+eq(n,90)'")
     with pytest.raises(Damaged):
@@ -54,7 +54,7 @@ def units(path: Path) -> list[bytes]:
     return [unit.rstrip(b"\0") for unit in path.read_bytes().split(b"\0\0\1")[1:]]
 
 
-def test_parameter_sets_that_come_once_on_the_way(studio: Studio) -> None:  # noqa: F811
+def test_parameter_sets_that_come_once_on_the_way(studio: Studio) -> None:
     parts: list[bytes] = []
     for crf, begin in (("18", "0"), ("30", "3")):
         raw = studio.new("part.h264")

@@ -11,7 +11,7 @@ import pytest
 
 from tests import coded, videos
 from tests.films import Film
-from tests.media_fixtures import Bounds, Studio, check_clip, preset, studio  # noqa: F401
+from tests.media_fixtures import Bounds, Studio, check_clip, preset
 from tests.videos import ffmpeg, ffprobe, rewrap
 from videod.codec.hevc import Hevc, HevcFacts, hevc_facts, hevc_type
 from videod.codec.hevc_layout import read_layout
@@ -122,7 +122,7 @@ def check_cut(by: Studio, name: str, start: float | None, end: float | None) -> 
 
 # the others with the long cuts below
 @pytest.mark.parametrize("name", [*list(CODED)[:4], *list(COPIES)[:2]])
-def test_holds_exactly_the_frames_asked_for(studio: Studio, name: str) -> None:  # noqa: F811
+def test_holds_exactly_the_frames_asked_for(studio: Studio, name: str) -> None:
     for start, end in CUTS[:2] if name in {"open", "radl"} else CUTS[:1]:
         check_cut(studio, name, start, end)
 
@@ -130,11 +130,11 @@ def test_holds_exactly_the_frames_asked_for(studio: Studio, name: str) -> None: 
 @pytest.mark.long
 @pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize("bounds", CUTS, ids=str)
-def test_wherever_it_begins_and_ends(studio: Studio, name: str, bounds: tuple[float | None, float | None]) -> None:  # noqa: F811
+def test_wherever_it_begins_and_ends(studio: Studio, name: str, bounds: tuple[float | None, float | None]) -> None:
     check_cut(studio, name, *bounds)
 
 
-def test_a_copy_at_an_open_gop_needs_no_head(studio: Studio) -> None:  # noqa: F811
+def test_a_copy_at_an_open_gop_needs_no_head(studio: Studio) -> None:
     out, made = check_cut(studio, "open", 2.0, 4.0)
     facts = facts_of(out)
     # its RASL pictures are shown before it: they are not there
@@ -144,7 +144,7 @@ def test_a_copy_at_an_open_gop_needs_no_head(studio: Studio) -> None:  # noqa: F
     assert made.copied > 40
 
 
-def test_radl_pictures_are_copied_where_all_are_wanted(studio: Studio) -> None:  # noqa: F811
+def test_radl_pictures_are_copied_where_all_are_wanted(studio: Studio) -> None:
     out, _ = check_cut(studio, "radl", 1.44, 3.28)
     facts = facts_of(out)
     seam = next(n for n, fact in enumerate(facts) if n and fact.irap)
@@ -163,7 +163,7 @@ def _known(told: object) -> object:
     return [one for one in told if "Unregistered" not in one["side_data_type"]]
 
 
-def test_edges_are_of_the_same_format(studio: Studio) -> None:  # noqa: F811
+def test_edges_are_of_the_same_format(studio: Studio) -> None:
     film = film_of(studio, "hdr")
     out, made = check_cut(studio, "hdr", 1.44, 3.28)
     firsts = [sample for sample, fact in zip(coded.samples(out), facts_of(out), strict=True) if fact.irap]
@@ -180,7 +180,7 @@ def test_edges_are_of_the_same_format(studio: Studio) -> None:  # noqa: F811
     assert len(told) == 1 and all(told)
 
 
-def test_mov_holds_it_too(studio: Studio) -> None:  # noqa: F811
+def test_mov_holds_it_too(studio: Studio) -> None:
     film = film_of(studio, "closed")
     out, made = studio.cut(film.path, 1.44, 3.28, "smart", using=preset(container="mov"))
     assert made.cut == "smart"
@@ -189,7 +189,7 @@ def test_mov_holds_it_too(studio: Studio) -> None:  # noqa: F811
 
 @pytest.mark.skipif(not coded.has_libde265(), reason="no libde265")
 @pytest.mark.parametrize("name", ["open", "radl", "plain"])
-def test_another_decoder_shows_the_same(studio: Studio, tmp_path: Path, name: str) -> None:  # noqa: F811
+def test_another_decoder_shows_the_same(studio: Studio, tmp_path: Path, name: str) -> None:
     # one GOP: libde265 1.0.11 loses RASL pictures of a CRA picture before which sets are repeated, in any stream
     out, made = check_cut(studio, name, 1.44, 2.8)
     stream = _joined(out)
@@ -206,7 +206,7 @@ UNFIT: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("name", UNFIT)
-def test_what_does_not_fit_is_encoded(studio: Studio, tmp_path: Path, name: str) -> None:  # noqa: F811
+def test_what_does_not_fit_is_encoded(studio: Studio, tmp_path: Path, name: str) -> None:
     film, path = film_of(studio, "closed"), tmp_path / "odd.mp4"
     path.write_bytes(UNFIT[name](film.path.read_bytes()))
     assert path.read_bytes() != film.path.read_bytes()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from array import array
 from contextlib import suppress
 from dataclasses import replace
@@ -13,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.media_fixtures import Bounds, Studio, check_clip, preset, studio  # noqa: F401
+from tests.media_fixtures import Bounds, Studio, check_clip, preset
+from tests.transfer_fixtures import small
 from tests.videos import X264, encode, ffprobe, numbers, rewrap
 from videod.errors import Damaged, DiskFull, Failure, ToolCrashed
 from videod.media.cut import cut
@@ -22,12 +21,12 @@ from videod.media.plan import plan
 from videod.media.verify import flaw
 
 
-def _without(studio: Studio, source: Path, packet: int) -> Path:  # noqa: F811
+def _without(studio: Studio, source: Path, packet: int) -> Path:
     out = studio.new(f"lost{packet}.ts")
     return rewrap(source, out, "-bsf:v", f"noise=drop='eq(n,{packet})'", "-f", "mpegts")
 
 
-def _faststart(studio: Studio) -> Path:  # noqa: F811
+def _faststart(studio: Studio) -> Path:
     out = studio.folder / "faststart.mp4"
     return out if out.exists() else rewrap(studio.film("mp4").path, out, "-movflags", "+faststart")
 
@@ -39,7 +38,7 @@ def _cut_short(source: Path, out: Path, part: float) -> Path:
 
 
 @pytest.mark.parametrize("name", ["mp4", "fragments", "mkv", "flv", "avi"])
-def test_a_cut_off_file_is_good_up_to_there(studio: Studio, name: str) -> None:  # noqa: F811
+def test_a_cut_off_file_is_good_up_to_there(studio: Studio, name: str) -> None:
     film = studio.film(name)
     whole = _faststart(studio) if name == "mp4" else film.path
     short = _cut_short(whole, studio.new(f"short{whole.suffix}"), 0.6)
@@ -52,13 +51,13 @@ def test_a_cut_off_file_is_good_up_to_there(studio: Studio, name: str) -> None: 
         studio.cut(short, None, None, "copy")
 
 
-def test_an_index_that_never_came_is_damage(studio: Studio) -> None:  # noqa: F811
+def test_an_index_that_never_came_is_damage(studio: Studio) -> None:
     with pytest.raises(Damaged, match="cannot be read"):
         studio.examine(_cut_short(studio.film("mp4").path, studio.new("noindex.mp4"), 0.6))
 
 
 @pytest.mark.parametrize("how", ["exact", "keyframe"])
-def test_a_hole_of_zeros_is_damage_inside_and_none_beside(studio: Studio, how: str) -> None:  # noqa: F811
+def test_a_hole_of_zeros_is_damage_inside_and_none_beside(studio: Studio, how: str) -> None:
     data = bytearray(_faststart(studio).read_bytes())
     low, high = int(len(data) * 0.5), int(len(data) * 0.6)
     data[low:high] = bytes(high - low)
@@ -75,7 +74,7 @@ def test_a_hole_of_zeros_is_damage_inside_and_none_beside(studio: Studio, how: s
 
 
 @pytest.mark.parametrize("how", ["exact", "keyframe"])
-def test_frames_lost_at_the_end_of_the_part_are_damage(studio: Studio, how: str) -> None:  # noqa: F811
+def test_frames_lost_at_the_end_of_the_part_are_damage(studio: Studio, how: str) -> None:
     """The file says that it is broken, and nothing wanted comes behind the place that would show the gap."""
     film = studio.film("mkv")
     data = bytearray(film.path.read_bytes())
@@ -94,14 +93,14 @@ def test_frames_lost_at_the_end_of_the_part_are_damage(studio: Studio, how: str)
 
 
 @pytest.mark.parametrize("how", ["exact", "keyframe"])
-def test_bit_errors_are_damage(studio: Studio, how: str) -> None:  # noqa: F811
+def test_bit_errors_are_damage(studio: Studio, how: str) -> None:
     path = studio.new("bits.ts")
     rewrap(studio.film("ts").path, path, "-bsf:v", "noise=amount=1000", "-f", "mpegts")
     with pytest.raises(Damaged):
         studio.cut(path, 1.0, 3.0, how)
 
 
-def test_each_lost_picture_that_others_lean_on_is_found(studio: Studio) -> None:  # noqa: F811
+def test_each_lost_picture_that_others_lean_on_is_found(studio: Studio) -> None:
     source = studio.folder / "pyramid.mp4"
     more = ("-b-pyramid", "normal", "-x264-params", "b-adapt=0:scenecut=0")
     encode(studio.master(), source, picture=(*X264, *more))
@@ -125,7 +124,7 @@ def test_each_lost_picture_that_others_lean_on_is_found(studio: Studio) -> None:
     assert made.frames == 20
 
 
-def test_a_lost_picture_that_nothing_leans_on_is_said(studio: Studio) -> None:  # noqa: F811
+def test_a_lost_picture_that_nothing_leans_on_is_said(studio: Studio) -> None:
     source = encode(studio.master(), studio.folder / "flat.mp4", "-b-pyramid", "none")
     packets = ffprobe(source, "-select_streams", "v", "-show_entries", "packet=pts,dts")["packets"]
     # a B picture is shown as soon as it is decoded
@@ -135,7 +134,7 @@ def test_a_lost_picture_that_nothing_leans_on_is_said(studio: Studio) -> None:  
     assert any("no picture for a while" in text for text in made.warnings)
 
 
-def test_an_open_gop_entered_in_the_middle_is_no_damage(studio: Studio) -> None:  # noqa: F811
+def test_an_open_gop_entered_in_the_middle_is_no_damage(studio: Studio) -> None:
     film = studio.film("opengop")
     for how in ("exact", "keyframe"):
         for start in (1.1, 4.3):
@@ -143,7 +142,7 @@ def test_an_open_gop_entered_in_the_middle_is_no_damage(studio: Studio) -> None:
             check_clip(film, out, made, film.expected(max(0, made.start - 0.002), made.end - 0.002))
 
 
-def test_a_picture_decoded_from_nothing_never_comes_out(studio: Studio) -> None:  # noqa: F811
+def test_a_picture_decoded_from_nothing_never_comes_out(studio: Studio) -> None:
     film = studio.film("mp4")
     path = rewrap(film.path, studio.new("nokey.mp4"), "-bsf:v", "noise=drop='eq(n,0)'")
     for how in ("exact", "copy"):
@@ -152,7 +151,7 @@ def test_a_picture_decoded_from_nothing_never_comes_out(studio: Studio) -> None:
         assert made.frames == 125
 
 
-def test_nothing_broken_leaves_an_output_behind_as_success(studio: Studio) -> None:  # noqa: F811
+def test_nothing_broken_leaves_an_output_behind_as_success(studio: Studio) -> None:
     """Whatever byte ranges are overwritten: the frames are right, or the cut fails."""
     data = _faststart(studio).read_bytes()
     film = studio.film("mp4")
@@ -171,7 +170,7 @@ def test_nothing_broken_leaves_an_output_behind_as_success(studio: Studio) -> No
     assert not list((studio.folder / "scratch").glob("excerpt*"))
 
 
-def test_a_prober_that_was_killed_says_nothing_of_the_output(studio: Studio, monkeypatch, tmp_path: Path) -> None:  # noqa: F811
+def test_a_prober_that_was_killed_says_nothing_of_the_output(studio: Studio, monkeypatch, tmp_path: Path) -> None:
     film = studio.film("mp4")
     fake = tmp_path / "ffprobe"
     fake.write_text("#!/bin/sh\nkill -9 $$\n")
@@ -181,12 +180,9 @@ def test_a_prober_that_was_killed_says_nothing_of_the_output(studio: Studio, mon
         flaw(film.path, array("q"), Fraction(1, 25), [], None, studio.tools(), Bounds())
 
 
-def test_a_full_disk_is_no_damage(studio: Studio, tmp_path: Path) -> None:  # noqa: F811
+def test_a_full_disk_is_no_damage(studio: Studio, tmp_path: Path) -> None:
     """ffmpeg exits 0 when an excerpt did not fit, and the decoder then says that the excerpt is broken."""
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(tmp_path)]
-    if os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("needs the right to mount")
-    try:
+    with small(tmp_path, "64k"):
         with suppress(OSError), (tmp_path / "ballast").open("wb", buffering=0) as file:
             while True:
                 file.write(bytes(4096))
@@ -197,5 +193,3 @@ def test_a_full_disk_is_no_damage(studio: Studio, tmp_path: Path) -> None:  # no
             damage(source, wanted, preset(), tools)
         with pytest.raises(DiskFull):
             cut(source, wanted, tmp_path / "out.mp4", preset(), tools, Bounds())
-    finally:
-        subprocess.run(["umount", str(tmp_path)], check=True)

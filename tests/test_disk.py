@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,30 +15,12 @@ MIB = 1 << 20
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 10 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = ["mount", "-t", "tmpfs", "-o", "size=10m", "tmpfs", str(folder)]
-    if os.geteuid() or subprocess.run(mounted, capture_output=True).returncode:
-        pytest.skip("needs the right to mount")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
-@pytest.fixture
 def small(daemon: Daemon, disk: Path) -> Iterator[Daemon]:
     """A daemon whose scratch folders are there; stopped before the disk goes."""
     daemon.write(work_dir=disk, min_free=0, allow_hosts="* 127.0.0.1", retry_delay=0.05)
     yield daemon
     daemon.end()
     assert [path for path in disk.glob("*/*") if path.is_dir()] == []
-
-
-@pytest.fixture
-def origin() -> Iterator[Origin]:
-    with Origin() as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from tests.origin import Origin, Page
-from tests.transfer_fixtures import *  # noqa: F403
 from tests.transfer_fixtures import wait_for
 from videod.errors import FetchFailed
 from videod.process import Tools

@@ -16,7 +16,7 @@ from tests.daemon import Daemon, accounted, final, push
 from tests.films import MAKERS, Film
 from tests.hardcases import CASES, Case
 from tests.hardfiles import MAKERS as HARD
-from tests.media_fixtures import Studio, check_clip, studio  # noqa: F401
+from tests.media_fixtures import Studio, check_clip
 from tests.origin import Origin, Page
 from videod.errors import Failure
 
@@ -41,7 +41,7 @@ def _makers() -> Iterator[None]:
         pytest.param(CASES, id="all", marks=pytest.mark.long),
     ],
 )
-def test_each_hard_file_ends_as_a_user_expects(daemon: Daemon, r, studio: Studio, cases: list[Case]) -> None:  # noqa: F811
+def test_each_hard_file_ends_as_a_user_expects(daemon: Daemon, r, studio: Studio, cases: list[Case]) -> None:
     films = {case.film: studio.film(case.film) for case in cases}
     with Origin() as origin:
         daemon.start(allow_hosts="* 127.0.0.1", allow_paths=studio.folder, max_worker=2)

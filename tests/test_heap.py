@@ -16,7 +16,6 @@ import pytest
 from tests import videos
 from tests.conftest import RedisServer
 from tests.origin import Origin, Page
-from tests.transfer_fixtures import *  # noqa: F403
 from tests.transfer_fixtures import settings_of
 from videod.attempt import attempt
 from videod.cancel import Cancel

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from tests.daemon import Daemon, accounted, final, push
 from tests.hlsfilms import FMP4, LATE, PICTURE, apart, joined, listed, serve
 from tests.obtaining import Attempt, plain, wishes
 from tests.origin import Origin, Page
-from tests.transfer_fixtures import tools, transfer_guardian  # noqa: F401
 from videod import obtain
 from videod.errors import (
     Cancelled,
@@ -66,18 +64,12 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture
-def origin() -> Iterator[Origin]:
-    with Origin() as made:
-        yield made
-
-
-@pytest.fixture
-def attempt(tools: Tools, tmp_path: Path) -> Attempt:  # noqa: F811
+def attempt(tools: Tools, tmp_path: Path) -> Attempt:
     return Attempt(tools, tmp_path)
 
 
 @pytest.fixture
-def guarded(tools: Tools, tmp_path: Path) -> Attempt:  # noqa: F811
+def guarded(tools: Tools, tmp_path: Path) -> Attempt:
     return Attempt(tools, tmp_path, allow_hosts="* 127.0.0.1", deny_hosts="denied.example")
 
 
@@ -306,7 +298,7 @@ def test_cancel_ends_a_fetch(attempt: Attempt, origin: Origin, films) -> None:
         of(url, attempt, 12.1, 13.2)
 
 
-def test_no_more_connections_than_may_be(tools: Tools, tmp_path: Path, origin: Origin, films) -> None:  # noqa: F811
+def test_no_more_connections_than_may_be(tools: Tools, tmp_path: Path, origin: Origin, films) -> None:
     for at_once in (0, 1):  # the server allows one alone: the others are asked for again
         origin.at_once = at_once
         (tools.scratch / "source").unlink(missing_ok=True)
@@ -323,13 +315,13 @@ def test_ranges_that_a_server_ignores(attempt: Attempt, origin: Origin, films) -
         of(url, attempt, 12.1, 13.2)
 
 
-def test_more_than_may_be(tools: Tools, tmp_path: Path, origin: Origin, films) -> None:  # noqa: F811
+def test_more_than_may_be(tools: Tools, tmp_path: Path, origin: Origin, films) -> None:
     attempt = Attempt(tools, tmp_path, max_source_bytes="20000")
     with pytest.raises(TooBig, match="max_source_bytes"):
         of(serve(origin, films["ts"]), attempt, 12.1, 13.2)
 
 
-def test_a_segment_listed_often_fills_no_disk(tools: Tools, tmp_path: Path, origin: Origin, films) -> None:  # noqa: F811
+def test_a_segment_listed_often_fills_no_disk(tools: Tools, tmp_path: Path, origin: Origin, films) -> None:
     attempt = Attempt(tools, tmp_path, max_source_bytes="1M")
     serve(origin, films["ts"])
     url = origin.put(
@@ -339,7 +331,7 @@ def test_a_segment_listed_often_fills_no_disk(tools: Tools, tmp_path: Path, orig
         of(url, attempt, None, 2000.0)
 
 
-def test_secrets_go_to_their_host_alone(tools: Tools, tmp_path: Path, origin: Origin, films) -> None:  # noqa: F811
+def test_secrets_go_to_their_host_alone(tools: Tools, tmp_path: Path, origin: Origin, films) -> None:
     with Origin("127.0.0.2") as other:
         serve(other, films["ts"])
         attempt = Attempt(tools, tmp_path)

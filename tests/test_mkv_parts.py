@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from tests import videos
 from tests.daemon import Daemon, accounted, final, push
 from tests.obtaining import Attempt, plain, wishes
 from tests.origin import Origin, Page
-from tests.transfer_fixtures import tools, transfer_guardian  # noqa: F401
 from videod import obtain
 from videod.errors import OutOfRange
 from videod.media.ebml import BadMatroska
@@ -45,13 +43,7 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture
-def origin() -> Iterator[Origin]:
-    with Origin() as made:
-        yield made
-
-
-@pytest.fixture
-def attempt(tools: Tools, tmp_path: Path) -> Attempt:  # noqa: F811
+def attempt(tools: Tools, tmp_path: Path) -> Attempt:
     return Attempt(tools, tmp_path)
 
 

@@ -8,7 +8,6 @@ import random
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import pytest
 
 from tests import videos
 from tests.daemon import until
-from tests.media_fixtures import Studio, studio  # noqa: F401
+from tests.media_fixtures import Studio
 from tests.origin import Origin, Page
 
 pytestmark = pytest.mark.long
@@ -42,12 +41,6 @@ SOURCES = {
     "main-fields": (*H264, "-profile:v", "main", "-x264-params", "fake-interlaced=1"),
     "high-refs": (*H264, "-bf", "5", "-refs", "6", "-x264-params", "b-pyramid=normal:weightp=2"),
 }
-
-
-@pytest.fixture
-def origin() -> Iterator[Origin]:
-    with Origin() as made:
-        yield made
 
 
 class Browser:
@@ -83,7 +76,7 @@ def show(browser: str, folder: Path, origin: Origin, **plan: Any) -> dict[str, A
     return made
 
 
-def cut(studio: Studio, name: str) -> tuple[Path, list[int]]:  # noqa: F811
+def cut(studio: Studio, name: str) -> tuple[Path, list[int]]:
     """A smart cut with an encoded head, copied frames and an encoded tail; the numbers of its frames."""
     source = videos.encode(studio.master(), studio.new(f"{name}.mp4"), picture=SOURCES[name])
     out, made = studio.cut(source, 0.52, 4.47, "smart")
@@ -101,7 +94,7 @@ def codecs(path: Path) -> str:
 @pytest.mark.parametrize("name", SOURCES)
 @pytest.mark.parametrize("browser", ["chromium", "firefox-esr"])
 def test_every_frame_is_shown(
-    studio: Studio,  # noqa: F811
+    studio: Studio,
     origin: Origin,
     tmp_path: Path,
     browser: str,

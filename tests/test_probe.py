@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.films import Film
-from tests.media_fixtures import Bounds, Studio, studio  # noqa: F401
+from tests.media_fixtures import Bounds, Studio
 from tests.videos import X264, ffmpeg, ffprobe, rewrap
 from videod.errors import Damaged, Encrypted, NotFound, NotVideo, TooBig
 from videod.media.model import Media
@@ -21,11 +21,11 @@ from videod.media.probe import probe
 from videod.media.whole import is_whole, looks_like_video
 
 
-def look_at(studio: Studio, path: Path, bounds: Bounds = Bounds()) -> Media:  # noqa: F811
+def look_at(studio: Studio, path: Path, bounds: Bounds = Bounds()) -> Media:
     return probe(str(path), studio.tools(), bounds)
 
 
-def test_a_plain_file(studio: Studio) -> None:  # noqa: F811
+def test_a_plain_file(studio: Studio) -> None:
     path = studio.film("mp4").path
     media = look_at(studio, path)
     video = media.video
@@ -38,7 +38,7 @@ def test_a_plain_file(studio: Studio) -> None:  # noqa: F811
     assert (track.codec, track.sample_rate, track.channels, track.default) == ("aac", 48000, 1, True)
 
 
-def test_tracks_tags_and_others(studio: Studio) -> None:  # noqa: F811
+def test_tracks_tags_and_others(studio: Studio) -> None:
     media = look_at(studio, studio.film("two").path)
     assert media.title == "A film"
     assert [(t.codec, t.language, t.title, t.default) for t in media.audio] == [
@@ -47,7 +47,7 @@ def test_tracks_tags_and_others(studio: Studio) -> None:  # noqa: F811
     ]
 
 
-def test_colour_and_rotation(studio: Studio) -> None:  # noqa: F811
+def test_colour_and_rotation(studio: Studio) -> None:
     hdr = look_at(studio, studio.film("hdr").path).video
     assert hdr.hdr
     assert (hdr.color_primaries, hdr.color_space, hdr.pix_fmt) == ("bt2020", "bt2020nc", "yuv420p10le")
@@ -57,7 +57,7 @@ def test_colour_and_rotation(studio: Studio) -> None:  # noqa: F811
 
 
 @pytest.mark.parametrize("name", ["ts", "hik", "mkv", "webm"])
-def test_content_counts_and_not_the_name(studio: Studio, name: str) -> None:  # noqa: F811
+def test_content_counts_and_not_the_name(studio: Studio, name: str) -> None:
     film: Film = studio.film(name)
     path = studio.new("video.mp4")
     path.write_bytes(film.path.read_bytes())
@@ -67,7 +67,7 @@ def test_content_counts_and_not_the_name(studio: Studio, name: str) -> None:  # 
 @pytest.mark.parametrize(
     "name", ['-i it\'s "q" $(touch x) ;&%d %03d \u00fc.mp4', "concat:a|b.mp4", "http:__x.mp4", "a\nb.mp4"]
 )
-def test_hostile_names_are_names(studio: Studio, name: str) -> None:  # noqa: F811
+def test_hostile_names_are_names(studio: Studio, name: str) -> None:
     path = studio.folder / name
     path.write_bytes(studio.film("mp4").path.read_bytes())
     source = studio.examine(path)
@@ -86,14 +86,14 @@ PLAYLISTS = {
 
 
 @pytest.mark.parametrize("kind", sorted(PLAYLISTS))
-def test_what_names_other_files_is_no_video(studio: Studio, kind: str) -> None:  # noqa: F811
+def test_what_names_other_files_is_no_video(studio: Studio, kind: str) -> None:
     path = studio.new("list.mp4")
     path.write_text(PLAYLISTS[kind].format(path=studio.film("ts").path))
     with pytest.raises(NotVideo):
         look_at(studio, path)
 
 
-def test_nothing_sound_and_pictures_are_no_video(studio: Studio) -> None:  # noqa: F811
+def test_nothing_sound_and_pictures_are_no_video(studio: Studio) -> None:
     empty = studio.new("empty.mp4")
     empty.write_bytes(b"")
     sound = studio.new("sound.m4a")
@@ -111,7 +111,7 @@ def test_nothing_sound_and_pictures_are_no_video(studio: Studio) -> None:  # noq
         look_at(studio, studio.folder / "nowhere.mp4")
 
 
-def test_the_cover_is_not_the_picture(studio: Studio) -> None:  # noqa: F811
+def test_the_cover_is_not_the_picture(studio: Studio) -> None:
     path = studio.new("film_with_cover.mp4")
     art = ["-f", "lavfi", "-i", "color=red:s=1280x720:d=0.04", "-map", "0", "-map", "1:v", "-c", "copy"]
     art += ["-c:v:1", "mjpeg", "-pix_fmt:v:1", "yuvj420p", "-frames:v:1", "1", "-disposition:v:1", "attached_pic"]
@@ -124,7 +124,7 @@ def test_the_cover_is_not_the_picture(studio: Studio) -> None:  # noqa: F811
     assert [s["codec_type"] for s in ffprobe(out, "-show_streams")["streams"]] == ["video", "audio"]
 
 
-def test_the_default_picture_is_taken(studio: Studio) -> None:  # noqa: F811
+def test_the_default_picture_is_taken(studio: Studio) -> None:
     path = studio.new("angles.mkv")
     maps = [
         "-map",
@@ -145,7 +145,7 @@ def test_the_default_picture_is_taken(studio: Studio) -> None:  # noqa: F811
     assert look_at(studio, plain).video.width == 640
 
 
-def test_encrypted(studio: Studio) -> None:  # noqa: F811
+def test_encrypted(studio: Studio) -> None:
     path = studio.new("locked.mp4")
     key = ["-encryption_scheme", "cenc-aes-ctr", "-encryption_key", "76a6c65c5ea762046bd749a2e632ccbb"]
     rewrap(studio.film("mp4").path, path, *key, "-encryption_kid", "a7e61c373e219033c21091fa607bf3b8")
@@ -153,7 +153,7 @@ def test_encrypted(studio: Studio) -> None:  # noqa: F811
         look_at(studio, path)
 
 
-def test_too_many_pixels(studio: Studio) -> None:  # noqa: F811
+def test_too_many_pixels(studio: Studio) -> None:
     path = studio.film("mp4").path
     assert look_at(studio, path, Bounds(max_pixels=320 * 180)).video.width == 320
     with pytest.raises(TooBig):
@@ -162,7 +162,7 @@ def test_too_many_pixels(studio: Studio) -> None:  # noqa: F811
         look_at(studio, studio.film("webm").path, Bounds(max_pixels=1000))
 
 
-def test_a_video_that_cannot_be_read_is_damaged_not_foreign(studio: Studio) -> None:  # noqa: F811
+def test_a_video_that_cannot_be_read_is_damaged_not_foreign(studio: Studio) -> None:
     for name in ("mkv", "mp4"):
         path = studio.new(name)
         path.write_bytes(studio.film(name).path.read_bytes()[:200])
@@ -170,7 +170,7 @@ def test_a_video_that_cannot_be_read_is_damaged_not_foreign(studio: Studio) -> N
             look_at(studio, path)
 
 
-def test_titles_of_any_text(studio: Studio) -> None:  # noqa: F811
+def test_titles_of_any_text(studio: Studio) -> None:
     title = 'a"b\\c\n\u2603 \U0001f3ac $(id)' + "x" * 4000
     path = rewrap(studio.film("mp4").path, studio.new("title.mkv"), "-metadata", f"title={title}")
     assert look_at(studio, path).title == title
@@ -179,7 +179,7 @@ def test_titles_of_any_text(studio: Studio) -> None:  # noqa: F811
 
 
 @pytest.mark.parametrize(("name", "formats"), [("mp4", "mov"), ("mkv", "matroska"), ("avi", "avi"), ("flv", "flv")])
-def test_a_file_knows_how_long_it_should_be(studio: Studio, name: str, formats: str) -> None:  # noqa: F811
+def test_a_file_knows_how_long_it_should_be(studio: Studio, name: str, formats: str) -> None:
     path = studio.film(name).path
     assert is_whole(str(path), (formats,))
     data = path.read_bytes()
@@ -200,7 +200,7 @@ def test_any_bytes_can_be_asked_for_their_length(
     looks_like_video(data)
 
 
-def test_a_glued_recording_is_one_straight_time_line(studio: Studio) -> None:  # noqa: F811
+def test_a_glued_recording_is_one_straight_time_line(studio: Studio) -> None:
     film = studio.film("glued")
     source = studio.examine(film.path)
     times = [source.frames.seconds(pts) for pts in source.frames.pts]

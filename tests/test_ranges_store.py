@@ -13,7 +13,6 @@ import pytest
 
 from tests.origin import Origin, Page
 from tests.test_ranges import ENDS, Mute, ending, right
-from tests.transfer_fixtures import *  # noqa: F403
 from tests.transfer_fixtures import S3, settings_of
 from videod.config import Settings
 from videod.errors import Denied, FetchFailed, ForbiddenSource, NotFound, Stalled, TooBig
@@ -23,7 +22,7 @@ from videod.transfer.parts import PROBE
 from videod.transfer.ranges import Changed, Refused, Remote, consistently
 
 MIB = 1 << 20
-BODY = os.urandom(20 * MIB + 77)
+BODY = b"\0" + os.urandom(20 * MIB + 76)
 PARTS = [(100, 200), (2 * MIB, 19 * MIB), (len(BODY) - 5, len(BODY))]
 Open = Callable[..., Remote]
 

@@ -115,7 +115,7 @@ def fail_over(watched: Watched, how: signal.Signals) -> tuple[float, set[str]]:
     ("times", "how"),
     [
         (1, signal.SIGKILL),
-        (1, signal.SIGSTOP),
+        pytest.param(1, signal.SIGSTOP, marks=pytest.mark.long),
         pytest.param(6, signal.SIGKILL, marks=pytest.mark.long),
         pytest.param(4, signal.SIGSTOP, marks=pytest.mark.long),
     ],

@@ -187,7 +187,7 @@ def many(n: int, long: int) -> list:
     return [pytest.param(n), pytest.param(long, marks=pytest.mark.long)]
 
 
-@pytest.mark.parametrize("times", many(12, 60))
+@pytest.mark.parametrize("times", many(6, 60))
 def test_sigterm_at_random_moments(daemon: Daemon, r, times: int) -> None:
     """Taken = finished + given back, every time."""
     chance = random.Random(1)
@@ -206,7 +206,7 @@ def test_sigterm_at_random_moments(daemon: Daemon, r, times: int) -> None:
     accounted(r, [f"r{n}-{i}" for n in range(times) for i in range(60)])
 
 
-@pytest.mark.parametrize("times", many(12, 60))
+@pytest.mark.parametrize("times", many(6, 60))
 def test_kill_9_at_random_moments(daemon: Daemon, r, times: int) -> None:
     """Pushed = done, one final event each, no orphan after 2 s, no scratch folder after the restart."""
     chance = random.Random(2)

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from tests.origin import Origin, Page
-from tests.transfer_fixtures import *  # noqa: F403
 from tests.transfer_fixtures import RESULT, WebDav, settings_of, wait_for
 from videod.config import Settings
 from videod.errors import Cancelled, Failure, TimedOut, UploadDenied, UploadFailed

@@ -5,14 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.origin import Origin, Page
-from tests.transfer_fixtures import *  # noqa: F403
-from tests.transfer_fixtures import RESULT, S3, ArgvWatch, settings_of
+from tests.transfer_fixtures import RESULT, S3, ArgvWatch, settings_of, small
 from videod.config import Settings
 from videod.errors import Cancelled, DiskFull, Stalled, UploadDenied, UploadFailed
 from videod.limits import Limits
@@ -154,21 +152,11 @@ def test_cancelled(result: Path, store: Path, settings: Settings, tools: Tools) 
     assert not (store / "a.mp4").exists()
 
 
-@pytest.fixture
-def small_disk(store: Path) -> Iterator[Path]:
-    folder = store / "disk"
-    folder.mkdir()
-    mounted = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    if os.geteuid() or subprocess.run(mounted, capture_output=True).returncode:
-        pytest.skip("needs the right to mount")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
-def test_a_full_disk(result: Path, small_disk: Path, settings: Settings, tools: Tools) -> None:
-    with pytest.raises(DiskFull):
-        send(result, place("rclone:disk:disk/a.mp4"), settings, tools)
-    assert os.listdir(small_disk) == []
+def test_a_full_disk(result: Path, store: Path, settings: Settings, tools: Tools) -> None:
+    with small(store / "disk", "1m") as disk:
+        with pytest.raises(DiskFull):
+            send(result, place("rclone:disk:disk/a.mp4"), settings, tools)
+        assert os.listdir(disk) == []
 
 
 def s3_remote(config: Path, endpoint: str, access_key: str, secret_key: str) -> None:

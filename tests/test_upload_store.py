@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from tests.origin import Origin, Page
-from tests.transfer_fixtures import *  # noqa: F403
 from tests.transfer_fixtures import RESULT, S3, ArgvWatch, settings_of
 from videod.config import Settings
 from videod.errors import (

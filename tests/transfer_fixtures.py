@@ -10,6 +10,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -206,16 +207,38 @@ class S3:
         self._server.stop()
 
 
-ONE_S3 = pytest.StashKey[S3]()
-
-
 @pytest.fixture(scope="session")
-def s3(request: pytest.FixtureRequest) -> S3:
-    """One for all: moto's backend belongs to the process, and each module that imports this has its own fixture."""
+def s3() -> Iterator[S3]:
+    """One for all: moto's backend belongs to the process."""
     pytest.importorskip("moto")
     pytest.importorskip("obstore")
-    stash = request.config.stash
-    if ONE_S3 not in stash:
-        stash[ONE_S3] = S3()
-        request.config.add_cleanup(stash[ONE_S3].stop)
-    return stash[ONE_S3]
+    server = S3()
+    yield server
+    server.stop()
+
+
+@contextmanager
+def small(folder: Path, size: str) -> Iterator[Path]:
+    """A folder on a disk of its own."""
+    folder.mkdir(exist_ok=True)
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    if os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("needs the right to mount")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 10 MiB."""
+    with small(tmp_path / "disk", "10m") as folder:
+        yield folder
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 400 KiB."""
+    with small(tmp_path / "disk", "400k") as folder:
+        yield folder

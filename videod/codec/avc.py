@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from videod.codec.bits import BadBitstream, BitReader, unescape
 from videod.codec.nal import Avc, avc_type, split
+from videod.codec.sei import LONGEST_SEI, messages
 from videod.codec.sets import ParameterSets
 from videod.codec.slices import read_start
 
@@ -13,8 +14,6 @@ _SLICES = frozenset({Avc.SLICE, Avc.PARTITION_A, Avc.IDR})
 _SETS = frozenset({Avc.SPS, Avc.PPS, Avc.SPS_EXTENSION, Avc.SUBSET_SPS})
 _LAYERS = frozenset({Avc.PREFIX, Avc.EXTENSION, Avc.DEPTH_EXTENSION})
 _RECOVERY_POINT = 6
-# SEI messages are short; pictures may hide in one, and nothing here needs them
-_LONGEST_SEI = 1 << 16
 # of one sample: all ids that there are, and some over
 _MOST_SETS = 512
 
@@ -77,33 +76,13 @@ def slice_facts(sample: bytes, length_size: int, sets: ParameterSets) -> SliceFa
 
 
 def _recovery_point(nals: list[bytes]) -> int | None:
+    """recovery_frame_cnt of the first recovery point; a broken one is none."""
     for nal in nals:
         if avc_type(nal) == Avc.SEI:
-            count = _in_sei(unescape(nal[1:_LONGEST_SEI]))
-            if count is not None:
-                return count
+            for kind, payload in messages(unescape(nal[1:LONGEST_SEI])):
+                if kind == _RECOVERY_POINT:
+                    try:
+                        return BitReader(payload).ue()
+                    except BadBitstream:
+                        return None
     return None
-
-
-def _in_sei(rbsp: bytes) -> int | None:
-    """recovery_frame_cnt of the first recovery point; a broken message ends the search: no picture depends on it."""
-    at = 0
-    while at + 2 < len(rbsp):
-        kind, at = _code(rbsp, at)
-        size, at = _code(rbsp, at)
-        if kind == _RECOVERY_POINT:
-            try:
-                return BitReader(rbsp[at : at + size]).ue()
-            except BadBitstream:
-                return None
-        at += size
-    return None
-
-
-def _code(rbsp: bytes, at: int) -> tuple[int, int]:
-    """A payload type or size: bytes of 255, then a last one; and where it ends."""
-    begin = at
-    while at < len(rbsp) and rbsp[at] == 255:
-        at += 1
-    last = rbsp[at] if at < len(rbsp) else 0
-    return 255 * (at - begin) + last, at + 1

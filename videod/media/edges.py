@@ -14,8 +14,8 @@ from videod.errors import EncodeFailed
 from videod.media.bounds import SPARE_FRAMES, raw_bytes
 from videod.media.model import Video
 from videod.media.reading import LOUD, Complaints, opened
-from videod.media.room import check_room
-from videod.media.splice import Edge, Unspliced, check_made
+from videod.media.room import check_made, check_room
+from videod.media.splice import Edge, Unspliced
 from videod.media.tracks import Tracks
 from videod.mp4.boxes import BadMp4
 from videod.mp4.copying import FileCopy

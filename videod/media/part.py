@@ -14,8 +14,8 @@ from videod.media.copying import audible, prepare
 from videod.media.model import Media, Plan, Source
 from videod.media.plan import MICRO, micro, plan
 from videod.media.probe import Bounds, probe
-from videod.media.room import check_room
-from videod.media.splice import Unspliced, check_made
+from videod.media.room import check_made, check_room
+from videod.media.splice import Unspliced
 from videod.process import Tools
 
 

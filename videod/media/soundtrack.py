@@ -14,8 +14,7 @@ from videod.config.settings import Preset
 from videod.media import argv
 from videod.media.bounds import sound_bytes
 from videod.media.model import Audio, Media, Plan
-from videod.media.room import check_room
-from videod.media.splice import check_made
+from videod.media.room import check_made, check_room
 from videod.media.tracks import Tracks
 from videod.mp4.boxes import BadMp4
 from videod.mp4.entries import first_reference

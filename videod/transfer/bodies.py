@@ -6,7 +6,6 @@ was promised. All files of one Bodies together stay below `max_source_bytes`.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -17,7 +16,7 @@ from videod.errors import FetchFailed, Stalled, TooBig
 from videod.process import Tools
 from videod.transfer.answers import Hops, gone_wrong, range_of
 from videod.transfer.asking import Asker
-from videod.transfer.gather import gather
+from videod.transfer.gather import Crew
 from videod.transfer.guard import Guard
 from videod.transfer.http import Broken, Silent, pieces
 from videod.transfer.landing import land
@@ -35,27 +34,27 @@ MOST_AT_ONCE = 512
 PIECE = 64 << 10
 
 
-class _Over(Exception):
-    """Another thread has failed."""
-
-
 class Bodies:
-    """Used by one thread, which starts others for the time of a call. `fetched` adds up the bodies received, tries
-    included, `kept` those that are on the disk; close it after use.
+    """Used by one thread, which starts others for the time of a call; close it after use.
+
+    `kept`: the bytes of those that are on the disk.
 
     All calls raise ForbiddenSource, NotFound, Denied, FetchFailed, TooBig, Stalled, TimedOut and Cancelled.
     """
 
     def __init__(self, settings: Settings, tools: Tools, private: bool, on_bytes: Callable[[int], None]) -> None:
-        self._settings, self._tools, self._on_bytes = settings, tools, on_bytes
-        self._lock = threading.Lock()
-        self._over = threading.Event()
+        self._settings, self._tools = settings, tools
+        self._crew = Crew(tools, settings.fetch_connections, on_bytes)
         self._silence = tools.stall_timeout or 3600.0
-        self._pace = Pace(self._check)
-        watch = Watch(self._check, self._count, self._silence, settings.fetch_connections)
+        self._pace = Pace(self._crew.check)
+        watch = Watch(self._crew.check, self._crew.count, self._silence, settings.fetch_connections)
         self._asker = Asker(settings, Guard.of(settings, private=private), watch)
-        self.fetched = 0
         self.kept = 0
+
+    @property
+    def fetched(self) -> int:
+        """The bytes of all bodies received, tries included."""
+        return self._crew.fetched
 
     def close(self) -> None:
         """Close all connections."""
@@ -88,20 +87,17 @@ class Bodies:
             nonlocal done
             resource, path = wanted[n]
             self._tried(Hops(resource.url, secure), resource, lambda end, coming: self._land(coming, path))
-            with self._lock:
+            with self._crew.lock:
                 self.kept += path.stat().st_size
                 done += 1
 
         def look() -> None:
-            self._check()
+            self._crew.check()
             on_done(done)
 
-        try:
-            for begin in range(0, len(wanted), MOST_AT_ONCE):
-                batch = [(n, n + 1) for n in range(begin, min(begin + MOST_AT_ONCE, len(wanted)))]
-                gather(batch, one, self._settings.fetch_connections, self._over, look)
-        finally:
-            self._over.clear()
+        for begin in range(0, len(wanted), MOST_AT_ONCE):
+            batch = [(n, n + 1) for n in range(begin, min(begin + MOST_AT_ONCE, len(wanted)))]
+            self._crew.gather(batch, one, look)
         on_done(len(wanted))
 
     def check_size(self, size: int) -> None:
@@ -130,7 +126,7 @@ class Bodies:
         asked = {} if resource.stop is None else {"Range": f"bytes={resource.start}-{resource.stop - 1}"}
         why = ""
         for tried in range(MAX_TRIES):
-            self._over.wait(0.2 * tried)
+            self._crew.wait(0.2 * tried)
             try:
                 with self._asker.answer(Hops(way.url, way.secure), asked) as (end, response):
                     length = _judged(response, end, resource)
@@ -146,22 +142,12 @@ class Bodies:
     def _body(self, response: BaseHTTPResponse, end: Hops, length: int | None) -> Generator[bytes, None, None]:
         rate, came = source_of(end.url, self._settings.sources).limit_rate, 0
         for piece in pieces(response, PIECE):
-            self._count(len(piece))
+            self._crew.count(len(piece))
             self._pace.spend(len(piece), rate)
             came += len(piece)
             yield piece
         if length is not None and came != length:
             raise Broken(f"{came} of {length} bytes came")
-
-    def _check(self) -> None:
-        self._tools.check()
-        if self._over.is_set():
-            raise _Over
-
-    def _count(self, number: int) -> None:
-        with self._lock:
-            self.fetched += number
-            self._on_bytes(number)
 
 
 def _judged(response: BaseHTTPResponse, end: Hops, resource: Resource) -> int | None:

@@ -9,10 +9,15 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from videod.errors import Denied, FetchFailed
+from videod.process import Tools
 from videod.transfer.landing import FULL, disk_full
 from videod.transfer.spans import Span
 
 TICK = 0.1
+
+
+class _Over(Exception):
+    """Another thread failed, and that failure is told."""
 
 
 class Sparse:
@@ -49,21 +54,44 @@ class Sparse:
         return disk_full(self._path) if error.errno in FULL else error
 
 
-def gather(
-    parts: Sequence[Span],
-    bring: Callable[[int, int], None],
-    connections: int,
-    over: threading.Event,
-    look: Callable[[], object],
-) -> None:
-    """Call `bring` for each part, up to `connections` at once, and `look` several times a second meanwhile.
+class Crew:
+    """The threads of one fetch: `fetched` adds up the bytes that they receive, tries included."""
 
-    Parts that a server does not give while others are under way are asked for again one by one: many allow few
-    connections. Else the first exception, of either, sets `over`, on which `bring` should end; it is raised when no
-    thread is left.
-    """
-    left = _at_once(parts, bring, min(connections, len(parts)), over, look)
-    _at_once(left, bring, min(1, len(left)), over, look)
+    def __init__(self, tools: Tools, connections: int, on_bytes: Callable[[int], object]) -> None:
+        self.connections = connections
+        self._tools, self._on_bytes = tools, on_bytes
+        self._over = threading.Event()
+        self.lock = threading.Lock()
+        self.fetched = 0
+
+    def check(self) -> None:
+        """For each thread, often: raises what ends the job, or what ends a thread because another failed."""
+        self._tools.check()
+        if self._over.is_set():
+            raise _Over
+
+    def count(self, number: int) -> None:
+        """So many bytes came."""
+        with self.lock:
+            self.fetched += number
+            self._on_bytes(number)
+
+    def wait(self, seconds: float) -> None:
+        """Let so much time pass, less where the others are over."""
+        self._over.wait(seconds)
+
+    def gather(self, parts: Sequence[Span], bring: Callable[[int, int], None], look: Callable[[], object]) -> None:
+        """Call `bring` for each part, up to `connections` at once, and `look` several times a second meanwhile.
+
+        Parts that a server does not give while others are under way are asked for again one by one: many allow few
+        connections. Else the first exception, of either, makes `check` raise in the others; it is raised when no
+        thread is left.
+        """
+        try:
+            left = _at_once(parts, bring, min(self.connections, len(parts)), self._over, look)
+            _at_once(left, bring, min(1, len(left)), self._over, look)
+        finally:
+            self._over.clear()
 
 
 def _at_once(

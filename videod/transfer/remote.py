@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -11,7 +10,7 @@ from videod.config import Settings
 from videod.errors import DiskFull, FetchFailed, NoRoom, Stalled
 from videod.process import Tools
 from videod.transfer.cache import Cache, Entry
-from videod.transfer.gather import Sparse, gather
+from videod.transfer.gather import Crew, Sparse
 from videod.transfer.http import Broken, Silent
 from videod.transfer.parts import SMALL, Head, Parts, Refused, Watch
 from videod.transfer.spans import Span, behind, joined, length, pieces
@@ -25,15 +24,8 @@ FAIR = 64 << 10
 EDGES = 8 << 10
 
 
-class _Over(Exception):
-    """Another thread has failed."""
-
-
 class Remote:
-    """A source that is read in parts. Used by one thread, which may start others for the time of a call.
-
-    `fetched` adds up the bodies received, tries included.
-    """
+    """A source that is read in parts. Used by one thread, which may start others for the time of a call."""
 
     def __init__(
         self,
@@ -43,17 +35,15 @@ class Remote:
         on_bytes: Callable[[int], None],
         cache: Cache | None = None,
     ) -> None:
-        self._tools, self._connections, self._on_bytes = tools, settings.fetch_connections, on_bytes
-        self._lock = threading.Lock()
-        self._over = threading.Event()
+        self._tools = tools
+        self._crew = Crew(tools, settings.fetch_connections, on_bytes)
         self._paths: set[Path] = set()
         self._kept = 0
         self._head = Head(0, "", "", "", b"")
         self._silence = tools.stall_timeout or 3600.0
-        self._parts = parts(Watch(self._check, self._count, self._silence, self._connections))
+        self._parts = parts(Watch(self._crew.check, self._crew.count, self._silence, self._crew.connections))
         self._cache = cache
         self._entry: Entry | None = None
-        self.fetched = 0
 
     def __enter__(self) -> Remote:
         return self
@@ -73,6 +63,11 @@ class Remote:
             raise Refused(f"it has only {self.size} bytes")
         if self._cache:
             self._entry = self._cache.open(self.key)
+
+    @property
+    def fetched(self) -> int:
+        """The bytes of all bodies received, tries included."""
+        return self._crew.fetched
 
     @property
     def size(self) -> int:
@@ -150,7 +145,7 @@ class Remote:
             if entry := self._filled(rest, on_progress):
                 for at, piece in entry.pieces(rest):
                     file.put(at, piece)
-                    self._check()
+                    self._crew.check()
             else:
                 self._gather(rest, file.put, on_progress)
         on_progress(1.0)
@@ -162,7 +157,7 @@ class Remote:
         if not entry:
             return None
         try:
-            here = entry.need(spans, lambda mine, put: self._gather(mine, put, on_progress), self._check)
+            here = entry.need(spans, lambda mine, put: self._gather(mine, put, on_progress), self._crew.check)
         except DiskFull:  # the job comes first
             self._forget()
             return None
@@ -183,18 +178,15 @@ class Remote:
         def sink(at: int, piece: bytes) -> None:
             nonlocal got
             put(at, piece)
-            with self._lock:
+            with self._crew.lock:
                 got += len(piece)
 
         def look() -> None:
-            self._check()
+            self._crew.check()
             on_progress(min(got / total, 1.0))
 
-        try:
-            parts = pieces(spans, self._connections, self._parts.most)
-            gather(parts, lambda start, stop: self._bring(start, stop, sink), self._connections, self._over, look)
-        finally:
-            self._over.clear()
+        parts = pieces(spans, self._crew.connections, self._parts.most)
+        self._crew.gather(parts, lambda start, stop: self._bring(start, stop, sink), look)
 
     def _bring(self, start: int, stop: int, sink: Callable[[int, bytes], object]) -> None:
         """Give the bytes to `sink`, in order, each with its offset; what breaks goes on where it broke."""
@@ -216,14 +208,4 @@ class Remote:
             if at < stop and (tried >= MAX_TRIES or idle >= MAX_IDLE):
                 raise FetchFailed(f"the transfer broke off: {self.url}: {why}: in {tried} tries")
             # not before the first try again: a server may just have closed what was kept open for long
-            self._over.wait(0.2 * max(tried - 1, 0) if at < stop else 0)
-
-    def _check(self) -> None:
-        self._tools.check()
-        if self._over.is_set():
-            raise _Over
-
-    def _count(self, number: int) -> None:
-        with self._lock:
-            self.fetched += number
-            self._on_bytes(number)
+            self._crew.wait(0.2 * max(tried - 1, 0) if at < stop else 0)
