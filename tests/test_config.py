@@ -109,7 +109,7 @@ def test_an_address_of_redis_that_is_none_is_one_line(tmp_path: Path, address: s
 
 def test_presets_are_built_in_and_may_be_changed(tmp_path: Path) -> None:
     made = read(tmp_path, "[preset html5]\nquality = 30\n[preset small]\nmax_height = 240\n")
-    assert set(made.presets) == {"default", "html5", "classic", "small"}
+    assert set(made.presets) == {"default", "html5", "classic", "hls", "small"}
     assert (made.presets["html5"].quality, made.presets["html5"].max_height) == (30, 1080)
     assert made.presets["small"].max_height == 240
 

@@ -182,6 +182,10 @@ def test_each_field_is_told_and_no_other(settings: Settings) -> None:
     documented = names(PROTOCOL, "field", "## Fields of every kind") | names(PROTOCOL, "field", "## The kind clip")
     assert documented == asked - {"task_id", "task_info"}
 
+    other = accepted(json.dumps({"kind": "convert", "url": many["url"]}), settings).job.fields._asked
+    told = names(PROTOCOL, "field", "## Fields of every kind") | names(PROTOCOL, "field", "## The kind convert")
+    assert told == other - {"task_id", "task_info"}
+
     # the same of an entry of `clips`: each field that the page allows there is known there
     rows = table(PROTOCOL, "field", "## The kind clip")
     inside = {name for row in rows if row[1] == "yes" for name in ticked(row[0])}

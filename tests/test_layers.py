@@ -17,7 +17,7 @@ LAYERS = [
     {"__init__", "errors", "redact", "config", "fields", "message", "job", "events", "cancel", "progress"},
     {"guardian", "pipes", "process", "limits", "space", "slots", "logs", "heap", "jobqueue", "embedded"}
     | {"media", "mp4", "codec", "transfer"},
-    {"context", "shared", "obtain", "kinds", "intake", "attempt", "fitness", "pool", "claiming", "worker"},
+    {"context", "shared", "obtain", "deliver", "kinds", "intake", "attempt", "fitness", "pool", "claiming", "worker"},
     {"signals", "systemd", "reload", "heartbeat", "postman", "rounds", "boot", "service"},
     {"pidfile", "note", "daemonize", "cli", "__main__"},
 ]

@@ -36,7 +36,7 @@ def options(section: type) -> dict[str, Option]:
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
-    """How to encode; `[preset NAME]`. Built in: default, html5, classic."""
+    """How to encode; `[preset NAME]`. Built in: default, html5, classic, hls."""
 
     container: str = option("mp4", v.one_of("mp4", "mov", "mkv", "ts"), "the container: mp4, mov, mkv or ts")
     video: str = option("h264", v.one_of("h264", "hevc"), "the codec of the picture: h264 or hevc")
@@ -59,6 +59,7 @@ class Preset:
 BUILT_IN_PRESETS: Mapping[str, Mapping[str, str]] = {
     "default": {"quality": "18"},
     "html5": {"quality": "22", "max_height": "1080", "max_fps": "60", "square": "yes"},
+    "hls": {"quality": "23", "max_height": "1080", "max_fps": "60", "square": "yes"},
     "classic": {"quality": "22", "max_fps": "15", "audio_rate": "96K", "square": "yes", "speed": "medium"},
 }
 

@@ -7,8 +7,7 @@ shows.
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -17,14 +16,15 @@ from pathlib import Path
 from videod import obtain
 from videod.config.settings import Preset, Settings
 from videod.context import Context
-from videod.errors import BadMessage, Damaged, Denied, EncodeFailed, ForbiddenSource, NotFound, UploadDenied
+from videod.deliver import deliver, paced, place
+from videod.errors import BadMessage, Damaged, EncodeFailed
 from videod.events import Output
 from videod.fields import Fields
 from videod.job import Job
 from videod.media.cut import cut
 from videod.media.model import Cut, Plan, Source
 from videod.media.plan import micro
-from videod.transfer import fetch, upload
+from videod.transfer import upload
 from videod.transfer.urls import name_of
 
 CUTS = ("exact", "keyframe", "encode")
@@ -58,13 +58,7 @@ class Params:
     def read(cls, job: Job, settings: Settings) -> Params:
         """From a message. BadMessage, ForbiddenSource, UploadDenied, each naming the field."""
         fields = job.fields
-        url = fields.needed("url")
-        try:
-            fetch.check(url, settings)
-        except ForbiddenSource as error:
-            raise ForbiddenSource(f"url: {error}") from None
-        except (NotFound, Denied):
-            pass  # the source may be there when its turn comes, and then the attempt says so
+        url = obtain.address(fields, settings)
         parts = fields.objects("clips", 1000)
         if parts is not None and any(name in fields for name in ("start", "end", "duration")):
             raise fields.bad("clips", "stands beside start, end or duration: put these into its entries")
@@ -92,11 +86,7 @@ def _clip(job: Job, n: int, part: Fields, url: str, settings: Settings) -> Clip:
     container = preset.container if preset_name else _container(template)
     # the frames asked for come before what a preset leaves out
     preset = replace(preset, container=container, max_fps=0.0 if how in {"exact", "smart"} else preset.max_fps)
-    try:
-        target = upload.target(template, id=job.id, n=n, name=name_of(url), ext=container)
-        upload.check(target, settings)
-    except UploadDenied as error:
-        raise UploadDenied(f"upload: {error}") from None
+    target = place(job, template, n, name_of(url), container, settings)
     return Clip(n, start, end, how, preset, target, exact_sound)
 
 
@@ -157,17 +147,7 @@ def _make(clip: Clip, ready: obtain.Ready, ctx: Context, share: float) -> Output
         ctx.log.info(f"clip {clip.n}: all frames were encoded: {made.why}")
     for text in made.warnings:
         ctx.log.warn(f"clip {clip.n}: {text}")
-    ctx.progress.begin("upload", UPLOAD * share)
-    ctx.fence()
-    sent = upload.send(
-        path,
-        clip.target,
-        ctx.settings,
-        ctx.tools,
-        overwrite=ctx.job.overwrite,
-        on_progress=_paced(ctx, path.stat().st_size / 1e6, " MB/s"),
-    )
-    path.unlink()
+    sent = deliver(path, clip.target, ctx, UPLOAD * share)
     how = f"{made.cut}, {made.copied} copied of" if made.copied else f"{made.cut},"
     ctx.log.info(f"clip {clip.n}: {how} {made.frames} frames, {obtain.megabytes(sent.bytes)} at {sent.url}")
     return Output(
@@ -180,16 +160,10 @@ def _make(clip: Clip, ready: obtain.Ready, ctx: Context, share: float) -> Output
 def _cut(clip: Clip, source: Source, wanted: Plan, path: Path, ctx: Context) -> Cut:
     """Cut; what encodes waits for its turn. The time waited is not that of the cut."""
     with ctx.tools.encoding() if wanted.cut in {"smart", "encode"} else nullcontext(0) as threads:
-        pace = _paced(ctx, float(wanted.duration), "x")
+        pace = paced(ctx, float(wanted.duration), "x")
         return cut(source, wanted, path, clip.preset, ctx.tools, ctx.settings, pace, threads)
 
 
 def _span(clip: Clip) -> str:
     start, end = (str(time) if time is not None else "" for time in (clip.start, clip.end))
     return f"{start or '0'}..{end or 'end'} {clip.cut.replace('smart', 'exact')}"
-
-
-def _paced(ctx: Context, amount: float, unit: str) -> Callable[[float], None]:
-    """Tells progress with the speed: how much of `amount` was done in a second."""
-    begun = time.monotonic()
-    return lambda fraction: ctx.progress.update(fraction, obtain.speed(amount * fraction, begun, unit))

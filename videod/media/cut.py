@@ -16,6 +16,7 @@ from videod.media.bounds import most_bytes, most_frames
 from videod.media.copying import audible, prepare
 from videod.media.damage import damage, decoded
 from videod.media.model import Cut, Media, Plan, Source
+from videod.media.ownsound import with_own_sound
 from videod.media.plan import MICRO, micro, plan
 from videod.media.probe import Bounds
 from videod.media.reading import Complaints
@@ -42,6 +43,7 @@ class _Work:
     settings: Bounds
     on_progress: OnProgress
     threads: int
+    keep_sound: bool
 
     def run(self, command: list[str]) -> tuple[int, Complaints]:
         """Run ffmpeg, telling its progress; the exit code and its complaints.
@@ -84,16 +86,19 @@ def cut(
     settings: Bounds,
     on_progress: OnProgress = lambda part: None,
     threads: int = 0,
+    *,
+    keep_sound: bool = False,
 ) -> Cut:
     """Make `out` from `source` as `wanted` says; its container is `preset.container`.
 
-    `on_progress` gets 0 to 1. `threads` of the decoder and the encoder, 0: as many as cores. Raises Damaged
+    `on_progress` gets 0 to 1. `threads` of the decoder and the encoder, 0: as many as cores. `keep_sound`: copy
+    sound that fits beside an encoded picture, too. Raises Damaged
     where the source is broken inside the wanted part, EncodeFailed where ffmpeg cannot do it, TooBig over
     max_duration, DiskFull, and what Tools.run does.
     """
     if settings.max_duration and wanted.duration > settings.max_duration:
         raise TooBig(f"the output would last {float(wanted.duration):.0f} s: over max_duration")
-    work = _Work(source, wanted, out, preset, tools, settings, on_progress, threads)
+    work = _Work(source, wanted, out, preset, tools, settings, on_progress, threads, keep_sound)
     ways = {"smart": _smart, "encode": _encode}
     return ways.get(wanted.cut, _copy)(work)
 
@@ -113,7 +118,7 @@ def _smart(work: _Work) -> Cut:
 
 def _encode(work: _Work) -> Cut:
     spans, silent = _audible(work)
-    spans = [replace(span, first=Fraction(0)) for span in spans]
+    own, spans = spans, [replace(span, first=Fraction(0)) for span in spans]
     wanted = filters.kept(work.plan, work.preset)
     wrong, checked = "", False
     # twice in any case: a tool may fail for a reason that passes, and the second time is slow and sure
@@ -127,9 +132,22 @@ def _encode(work: _Work) -> Cut:
             if _refuse_damage(work) and seek:
                 media, wrong = None, "decoding began too late"
         if media and not wrong:
+            if work.keep_sound:
+                _keep_sound(work, wanted, own)
             return _cut(work, media, len(wanted), "encode", silent)
         wrong = wrong or "\n".join(complaints.lines[:3])
     raise EncodeFailed("the output is not what was asked for", detail=wrong, stage="cut")
+
+
+def _keep_sound(work: _Work, wanted: array[int], spans: list[Span]) -> None:
+    """Put the source's own sound in the place of what was encoded, if all stays as it should be."""
+    own = work.out.with_name(f"own-{work.out.name}")
+    try:
+        why = with_own_sound(work.source, work.plan, work.out, own, work.preset, work.tools, work.settings)
+        if not why and not flaw(own, wanted, work.plan.time_base, spans, None, work.tools, work.settings)[0]:
+            own.replace(work.out)
+    finally:
+        own.unlink(missing_ok=True)
 
 
 def _copy(work: _Work) -> Cut:

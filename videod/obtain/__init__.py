@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from videod.errors import NotVideo
+from videod.config.settings import Settings
+from videod.errors import Denied, ForbiddenSource, NotFound, NotVideo
+from videod.fields import Fields
 from videod.media.examine import examine
 from videod.media.model import Source
 from videod.media.window import Unreadable
@@ -21,7 +23,19 @@ if TYPE_CHECKING:
     from videod.context import Context
     from videod.transfer.ranges import Remote
 
-__all__ = ["Ready", "Wish", "megabytes", "of_whole", "parts", "speed", "whole"]
+__all__ = ["Ready", "Wish", "address", "megabytes", "of_whole", "parts", "speed", "whole"]
+
+
+def address(fields: Fields, settings: Settings) -> str:
+    """The source that a message names. BadMessage, ForbiddenSource, which name the field."""
+    url = fields.needed("url")
+    try:
+        fetch.check(url, settings)
+    except ForbiddenSource as error:
+        raise ForbiddenSource(f"url: {error}") from None
+    except (NotFound, Denied):
+        pass  # the source may be there when its turn comes, and then the attempt says so
+    return url
 
 
 def parts(url: str, wishes: Sequence[Wish], ctx: Context) -> list[Ready] | None:

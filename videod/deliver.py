@@ -1,0 +1,56 @@
+"""Where the outputs of a job go, and bringing them there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from videod.config.settings import Settings
+from videod.errors import UploadDenied
+from videod.job import Job
+from videod.transfer import upload
+
+if TYPE_CHECKING:
+    from videod.context import Context
+
+
+def place(job: Job, template: str, n: int, name: str, ext: str, settings: Settings) -> upload.Target:
+    """The place of output `n`, checked before any work; `name` is the source's. BadMessage, UploadDenied."""
+    try:
+        target = upload.target(template, id=job.id, n=n, name=name, ext=ext)
+        upload.check(target, settings)
+    except UploadDenied as error:
+        raise UploadDenied(f"upload: {error}") from None
+    return target
+
+
+def deliver(path: Path, target: upload.Target, ctx: Context, share: float) -> upload.Sent:
+    """Upload a file of the scratch folder, which goes then. `share`: of the whole job, in percent.
+
+    Raises as `upload.send`, and Cancelled where the message is no longer ours.
+    """
+    ctx.progress.begin("upload", share)
+    ctx.fence()
+    sent = upload.send(
+        path,
+        target,
+        ctx.settings,
+        ctx.tools,
+        overwrite=ctx.job.overwrite,
+        on_progress=paced(ctx, path.stat().st_size / 1e6, " MB/s"),
+    )
+    path.unlink()
+    return sent
+
+
+def paced(ctx: Context, amount: float, unit: str) -> Callable[[float], None]:
+    """Tells progress with the speed: how much of `amount` was done in a second."""
+    begun = time.monotonic()
+
+    def tell(fraction: float) -> None:
+        speed = amount * fraction / max(time.monotonic() - begun, 0.01)
+        ctx.progress.update(fraction, f"{speed:.1f}{unit}")
+
+    return tell
