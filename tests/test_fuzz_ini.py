@@ -129,6 +129,7 @@ PARTS = st.tuples(
 @given(st.one_of(PARTS, TEXT))
 @example("unix:///s?db=x")
 @example("redis://h/0?db=x")
+@example("redis+sentinel://u:[@h/s")
 def test_addresses_of_redis_that_are_taken_please_the_client_too(text: str) -> None:
     try:
         made = redis_url.parse(text)

@@ -59,7 +59,7 @@ def test_every_setting_has_its_prose(section: type) -> None:
 
 def uncommented(tmp_path: Path) -> Path:
     made = tmp_path / "all.ini"
-    made.write_text(re.sub(r"^# (?=\[[a-z]+ |[a-z_]+ =( |$))", "", INI.read_text(), flags=re.MULTILINE))
+    made.write_text(re.sub(r"^# (?=\[[a-z]+ |\[watch\]|[a-z_]+ =( |$))", "", INI.read_text(), flags=re.MULTILINE))
     return made
 
 

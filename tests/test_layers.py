@@ -19,7 +19,7 @@ LAYERS = [
     | {"media", "mp4", "codec", "transfer"},
     {"context", "shared", "obtain", "deliver", "kinds", "intake", "attempt", "fitness", "pool", "claiming", "worker"},
     {"signals", "systemd", "reload", "heartbeat", "postman", "rounds", "boot", "service"},
-    {"pidfile", "note", "daemonize", "cli", "__main__"},
+    {"pidfile", "note", "daemonize", "sources", "cli", "__main__"},
 ]
 # a kind and the rooms below it see no Redis, signal, thread
 BLIND = {"kinds", "media", "mp4", "transfer", "codec"}

@@ -36,6 +36,7 @@ def build() -> argparse.ArgumentParser:
     _daemon(verbs)
     _look(verbs)
     _jobs(verbs)
+    _ways_in(verbs)
     return parser
 
 
@@ -164,6 +165,13 @@ def _jobs(verbs: Verbs) -> None:
     demo.add_argument("--start", metavar="TIME", help="begin of the clip (default 2)")
     demo.add_argument("--end", metavar="TIME", help="end of the clip (default 5)")
     demo.add_argument("--dir", metavar="DIR", default="demo", help="where to work and leave the clip (default ./demo)")
+
+
+def _ways_in(verbs: Verbs) -> None:
+    text = "queue each video that appears in a folder, when it is whole"
+    watch = _option(_verb(verbs, "watch", "watch", text, "videod watch /srv/uploads --into html5"))
+    watch.add_argument("dir", metavar="DIR", type=_named, help="the folder, below allow_paths")
+    watch.add_argument("--into", metavar="PRESET", type=_named, help="how to convert (default html5)")
 
 
 def _steer(verbs: Verbs) -> None:

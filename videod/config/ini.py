@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from videod.config.settings import BUILT_IN_PRESETS, Preset, Settings, Source, Storage, options
+from videod.config.settings import BUILT_IN_PRESETS, Preset, Settings, Source, Storage, Watched, options
 from videod.config.values import file_path
 from videod.errors import ConfigError, UsageError
 
 ENVIRONMENTS = ("dev", "local", "prod")
 _NAMED: Mapping[str, type] = {"preset": Preset, "storage": Storage, "source": Source}
+_PLAIN: Mapping[str, type] = {"watch": Watched}
 LEAST_MEMORY = 768 << 20  # ffprobe alone maps more than a quarter of a GiB
 _REFERENCE = re.compile(r"\$\{([^}]*)\}")
 
@@ -51,7 +52,8 @@ class Config:
             if kind in _NAMED:
                 base = BUILT_IN_PRESETS.get(title, {}) if kind == "preset" else {}
                 found[kind][title] = _NAMED[kind](**self._read(_NAMED[kind], {**base, **texts}, section))
-        return {"presets": found["preset"], "storage": found["storage"], "sources": found["source"]}
+        plain = {name: kind(**self._read(kind, self.sections.get(name, {}), name)) for name, kind in _PLAIN.items()}
+        return {"presets": found["preset"], "storage": found["storage"], "sources": found["source"], **plain}
 
     def _read(self, kind: type, texts: Mapping[str, str], section: str) -> dict[str, Any]:
         declared = options(kind)
@@ -163,8 +165,9 @@ def load(file: str) -> Config:
     """Read a whole ini and check its sections and keys; ConfigError with one line otherwise."""
     sections = _sections(file)
     for section, texts in sections.items():
-        kind = _NAMED.get(section.partition(" ")[0])
-        if section != "DEFAULT" and section not in ENVIRONMENTS and (kind is None or " " not in section):
+        kind = _PLAIN.get(section) or _NAMED.get(section.partition(" ")[0])
+        plain = section in ("DEFAULT", *ENVIRONMENTS, *_PLAIN)
+        if not plain and (kind is None or " " not in section):
             raise ConfigError(f"[{section}]: {file}: unknown section; see videod.ini(5)")
         _refuse_unknown(texts, options(kind or Settings), section, file)
     return Config(file, sections)

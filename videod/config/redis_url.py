@@ -83,6 +83,8 @@ def _sentinel(user: str, where: str, path: str, options: dict[str, str]) -> Redi
         raise ValueError("tls=yes or tls=no in the address")
     known = {name: options.pop(name, None) for name in ("sentinel_username", "sentinel_password")}
     scheme = "rediss" if tls else "redis"
+    # the client takes a bracket for the begin of an address of IPv6
+    user = user.replace("[", "%5B").replace("]", "%5D")
     master = _joined(scheme, f"{user}@master" if user else "master", f"/{_number(number or '0')}", options)
     return RedisUrl(master, _files(options), sentinels, unquote(service), **known)
 

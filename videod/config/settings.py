@@ -92,6 +92,14 @@ class Source:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Watched:
+    """What `videod watch` does with files; `[watch]`. Folders as paths, or relative to the folder that is watched."""
+
+    done_dir: str = option("", v.text, "where files go whose job ended well; empty: they stay")
+    failed_dir: str = option("", v.text, "where the others go, with the reason beside each; empty: they stay")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """All settings of one environment, checked; frozen, handed on, never global."""
 
@@ -100,6 +108,7 @@ class Settings:
     presets: Mapping[str, Preset]
     storage: Mapping[str, Storage]
     sources: Mapping[str, Source]
+    watch: Watched
 
     # Redis
     redis: str = option(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from videod.config.settings import Settings
+from videod.events import FINAL
 from videod.jobqueue.connection import Connection, Script
 from videod.jobqueue.names import Names
 from videod.jobqueue.oversize import BOUNDS
@@ -34,6 +35,15 @@ class Browse:
         pairs = flat.items() if isinstance(flat, dict) else zip(flat[::2], flat[1::2], strict=True)
         record = {_text(name): _text(value) for name, value in pairs}
         return {"id": ident, **{name: _typed(name, text) for name, text in record.items() if name not in HIDDEN}}
+
+    def ended(self, idents: Sequence[str]) -> dict[str, tuple[str, Any]]:
+        """State and error of those of these jobs that have ended."""
+        rows = self._connection.many([("HMGET", self._names.job(ident), "state", "error") for ident in idents])
+        found = {}
+        for ident, (state, error) in zip(idents, rows, strict=True):
+            if state is not None and _text(state) in FINAL:
+                found[ident] = (_text(state), None if error is None else _typed("error", _text(error)))
+        return found
 
     def jobs(self) -> Iterator[dict[str, Any]]:
         """All job records in brief, in no order."""

@@ -1,0 +1,1 @@
+"""What makes messages out of things that are there: folders."""
