@@ -3,8 +3,8 @@
 Three kinds of file have times that cannot be taken as they are. A clock that starts again or overlaps
 itself (recordings glued together) is straightened by a local copy of the streams into NUT, which keeps the
 ticks of MPEG-TS where Matroska would round to milliseconds. Packets without time (AVI) get one that way
-too, where the codec tells it. Where it does not (H.264 with B-frames in AVI), frames are counted instead:
-reading then starts at the beginning of the file, slow and sure.
+too: where none is shown out of order, that of its decoding. Where nothing tells it (H.264 with B-frames in AVI),
+frames are counted instead: reading then starts at the beginning of the file, slow and sure.
 """
 
 from __future__ import annotations
@@ -51,7 +51,10 @@ def _straighten(media: Media, tools: Tools, settings: Bounds, table: Table, wron
     for attempt in range(2):
         if wrong == "twice":
             drop = _overlapped(table, media.video.time_base, lapses)
-        copied = _copied(media, tools, settings, drop, attempt)
+        filters = [f"noise=drop='{drop}'"] if drop else []
+        # of H.264 ffmpeg would guess the next picture's time: a picture late, and the sound is not
+        filters += ["setts=pts=DTS"] if wrong == "untimed" and not media.video.delay and _steady(table) else []
+        copied = _copied(media, tools, settings, filters, attempt)
         if copied is None:
             return None
         again = read_table(copied, tools)
@@ -66,14 +69,14 @@ def _straighten(media: Media, tools: Tools, settings: Bounds, table: Table, wron
     return None
 
 
-def _copied(media: Media, tools: Tools, settings: Bounds, drop: str, attempt: int) -> Media | None:
+def _copied(media: Media, tools: Tools, settings: Bounds, filters: list[str], attempt: int) -> Media | None:
     out = tools.scratch / f"straight-{Path(media.path).stem[:40]}-{attempt}.nut"
     argv = ["ffmpeg", "-nostdin", "-hide_banner", "-v", "error", "-y", "-fflags", "+genpts", *opened(media.path)]
     argv += ["-map", f"0:{media.video.index}"]
     for track in media.audio:
         argv += ["-map", f"0:{track.index}"]
     argv += ["-c", "copy", "-copy_unknown", "-max_muxing_queue_size", "9999"]
-    argv += ["-bsf:v", f"noise=drop='{drop}'"] if drop else []
+    argv += ["-bsf:v", ",".join(filters)] if filters else []
     result = tools.run([*argv, "-f", "nut", f"file:{out}"], may_fail=True)
     check_room(result)
     if result.code:
@@ -103,6 +106,11 @@ def _overlapped(table: Table, base: Fraction, lapses: list[tuple[Fraction, int]]
         lapses.append(((min(table.pts[first:seam]) - table.pts[0]) * base, seam - first))
         begin = seam
     return "+".join(rules)
+
+
+def _steady(table: Table) -> bool:
+    """Whether nothing but decoding times is known, and these of each packet."""
+    return all(p == UNKNOWN for p in table.pts) and all(UNKNOWN < a < b for a, b in pairwise(table.dts))
 
 
 def _in_order(table: Table) -> bool:
