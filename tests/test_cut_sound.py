@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import array
+from pathlib import Path
+
 import pytest
 
 from tests import videos
 from tests.media_fixtures import Studio, studio  # noqa: F401
 
+TONE = ("-f", "lavfi", "-i", "sine=frequency=700:sample_rate=48000:duration=6", "-map", "0:v", "-map", "1:a")
 H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-g", "25", "-bf", "0")
 
 
@@ -24,3 +28,43 @@ def test_pictures_in_order_without_times_are_as_late_as_the_sound(studio: Studio
     (heard,) = seen.beeps
     flashes = [time for time, _, flash in seen.pictures if flash and time]
     assert len(flashes) == 3 and all(min(abs(time - beep) for beep in heard) <= 0.025 for time in flashes)
+
+
+def steady(studio: Studio, name: str, *sound: str) -> Path:  # noqa: F811
+    """A film whose sound is one tone."""
+    out = studio.folder / f"steady-{name}"
+    if not out.exists():
+        videos.ffmpeg("-i", str(studio.master()), *TONE, *H264, *sound, str(out))
+    return out
+
+
+def silence(path: Path, end: float) -> list[float]:
+    """When a steady tone is not heard from the first picture to `end`, to 5 ms; without the last coded frame."""
+    chain = f"aresample={videos.RATE}:async=1:min_hard_comp=0.001:first_pts=0,aformat=channel_layouts=mono"
+    raw = videos.ffmpeg("-copyts", "-i", str(path), "-map", "0:a:0", "-af", chain, "-f", "s16le", "-")
+    samples, step = array.array("h", raw), videos.RATE // 200
+    peaks = [max(samples[at : at + step], default=0) for at in range(0, int((end - 0.03) * videos.RATE), step)]
+    return [n * 0.005 for n, peak in enumerate(peaks) if peak < max(peaks) / 4]
+
+
+@pytest.mark.parametrize(
+    ("name", "sound"),
+    [
+        ("pcm.mkv", ("-c:a", "pcm_s16le")),
+        ("vorbis.mkv", ("-c:a", "libvorbis")),
+        ("flac.mkv", ("-c:a", "flac")),
+        ("mp3.mkv", ("-c:a", "libmp3lame")),
+        ("mp3.flv", ("-c:a", "libmp3lame", "-ar", "44100")),
+        ("aac.mkv", ("-c:a", "aac")),
+    ],
+)
+@pytest.mark.parametrize("bounds", [(1.0, 3.0), (1.04, 2.3)])
+def test_sound_that_is_encoded_is_whole_and_hinders_no_smart_cut(
+    studio: Studio,  # noqa: F811
+    name: str,
+    sound: tuple[str, ...],
+    bounds: tuple[float, float],
+) -> None:
+    out, made = studio.cut(steady(studio, name, *sound), *bounds, "smart")
+    assert made.cut == "smart", made.why
+    assert not silence(out, made.duration)

@@ -1,4 +1,4 @@
-"""The needed part of a file that is no MP4, as an MP4: so that sample tables tell its frames, too."""
+"""The needed part of a file that is no MP4, as an MP4: so that sample tables tell its frames, and those of AAC, too."""
 
 from __future__ import annotations
 
@@ -22,7 +22,13 @@ from videod.process import Tools
 def as_mp4(
     source: Source, wanted: Plan, preset: Preset, out: Path, tools: Tools, settings: Bounds
 ) -> tuple[Source, Plan]:
-    """Copy what `wanted` needs into `out`; the source of that, and the plan on its clock. Raises Unspliced."""
+    """Copy what `wanted` needs into `out`; the source of that, and the plan on its clock. Raises Unspliced.
+
+    Sound that is no AAC stays out, its track has the index -1: to be encoded it is read from the source itself,
+    where a decoder finds what it needs to begin with.
+    """
+    aac = () if wanted.exact_sound else tuple(track for track in source.media.audio if track.codec == "aac")
+    heard = replace(source, media=replace(source.media, audio=aac))
     whole = replace(source.media, whole=True)
     try:
         # a key frame more: the end may lean on pictures that are stored behind it
@@ -34,7 +40,7 @@ def as_mp4(
     if part.cut != "keyframe":
         raise Unspliced("the needed part cannot be copied")
     part = replace(part, sound=wanted.sound)
-    heard, spans = audible(source, part, tools)
+    heard, spans = audible(heard, part, tools)
     seek, found = True, prepare(heard, part, "mp4", spans, tools, seek=True)
     if found is None:
         seek, found = False, prepare(heard, part, "mp4", spans, tools, seek=False)
@@ -47,11 +53,13 @@ def as_mp4(
     if result.code:  # FLAC in MP4, and what else ffmpeg only reads
         raise Unspliced(f"the needed part cannot be put into MP4: {result.tail.strip().splitlines()[-1:]}")
     check_made(out)
-    return _moved(heard, wanted, part, out, tools, settings)
+    return _moved(source, heard, wanted, part, out, tools, settings)
 
 
-def _moved(heard: Source, wanted: Plan, part: Plan, out: Path, tools: Tools, settings: Bounds) -> tuple[Source, Plan]:
-    made, old = probe(str(out), tools, settings), heard.media
+def _moved(
+    source: Source, heard: Source, wanted: Plan, part: Plan, out: Path, tools: Tools, settings: Bounds
+) -> tuple[Source, Plan]:
+    made, old = probe(str(out), tools, settings), source.media
     base, zero = made.video.time_base, part.pts[0]
     scale = wanted.time_base / base
     if scale.denominator != 1:
@@ -61,9 +69,10 @@ def _moved(heard: Source, wanted: Plan, part: Plan, out: Path, tools: Tools, set
     stop = wanted.sound[1]
     sound = wanted.sound[0] - begin, None if stop is None else stop - begin
     video = replace(old.video, index=made.video.index, time_base=base, start=made.video.start)
-    pairs = zip(old.audio, made.audio, strict=False)
+    found = {track.index: new for track, new in zip(heard.media.audio, made.audio, strict=False)}
     audio = tuple(
-        replace(new, language=before.language, title=before.title, default=before.default) for before, new in pairs
+        replace(found.get(track.index, replace(track, index=-1)), default=track.default, language=track.language)
+        for track in old.audio
     )
     media: Media = replace(old, path=str(out), formats=made.formats, size=made.size, video=video, audio=audio)
     moved = replace(wanted, pts=times, after=(wanted.after - zero) * int(scale), time_base=base, sound=sound, seek=None)

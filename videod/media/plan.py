@@ -10,7 +10,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from dataclasses import replace
 from fractions import Fraction
-from math import floor
+from math import ceil, floor
 
 from videod.errors import Damaged, OutOfRange
 from videod.media.containers import holds_picture
@@ -19,6 +19,10 @@ from videod.media.model import Frames, Media, Plan
 from videod.media.reading import LOOSE
 
 MICRO = 1_000_000
+# seconds of sound before the first frame that are read, too: coded frames straddle it, and decoders want a run-in
+LEAD = Fraction(1, 4)
+# of codecs with long frames
+LONG_LEAD, LONG = Fraction(3), frozenset({"wavpack", "tta"})
 # codecs of which samples are copied between encoded edges
 SPLICED = frozenset({"h264", "hevc"})
 
@@ -158,11 +162,13 @@ def _seek(media: Media, frames: Frames, first: int) -> Fraction | None:
     """From where to read so that the frame at `first` comes out: seconds of the source's clock.
 
     The key frame at or before it is enough where the container has an index. The others find some packet
-    near the time and decoding then begins at the next key frame: there it is one key frame more.
+    near the time and decoding then begins at the next key frame: there it is one key frame more. Sound is stored
+    beside the picture, so what is read of it begins there, too.
     """
     if frames.step is not None:
         return None
-    shown = bisect_right(frames.pts, first)
+    lead = max((LONG_LEAD if track.codec in LONG else LEAD for track in media.audio), default=Fraction(0))
+    shown = bisect_right(frames.pts, first - ceil(lead / frames.time_base))
     key = frames.keys.rfind(1, 0, shown)
     if key > 0 and not LOOSE.isdisjoint(media.formats):
         key = frames.keys.rfind(1, 0, key)

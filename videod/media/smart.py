@@ -22,7 +22,7 @@ from videod.media.part import as_mp4
 from videod.media.pieces import Pieces
 from videod.media.probe import Bounds
 from videod.media.seams import check_copied, check_seams, picture
-from videod.media.soundtrack import soundtracks
+from videod.media.soundtrack import Reading, soundtracks
 from videod.media.splice import Unspliced, splice
 from videod.media.tracks import read_tracks
 from videod.mp4.boxes import BadMp4
@@ -43,6 +43,7 @@ def smart_cut(
     """
     part, sound = tools.scratch / "part.mp4", tools.scratch / "sound.mp4"
     try:
+        whole = Reading(source, plan)
         if "mov" not in source.media.formats:
             source, plan = as_mp4(source, plan, preset, part, tools, settings)
         reach = plan.pts[0] * plan.time_base, plan.after * plan.time_base
@@ -56,7 +57,7 @@ def smart_cut(
             pieces.encode(found, tools, threads)
             check_seams(pieces, file, tools, source.media.max_pixels)
             shown = picture(pieces, pieces.rows, plan.pts[0], plan.after)
-            sounds = soundtracks(source.media, tracks, plan, preset, sound, tools)
+            sounds = soundtracks(whole, Reading(source, plan), tracks, preset, sound, tools)
             sources: list[BinaryIO | Patchwork | bytes] = [file, pieces.made]
             if sound.exists():
                 sources.append(files.enter_context(open(sound, "rb", buffering=0)))

@@ -6,14 +6,14 @@ import os
 from array import array
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
 from videod.config.settings import Preset
 from videod.media import argv
 from videod.media.bounds import sound_bytes
-from videod.media.model import Audio, Media, Plan
+from videod.media.model import Audio, Media, Plan, Source
 from videod.media.room import check_made, check_room
 from videod.media.tracks import Tracks
 from videod.mp4.boxes import BadMp4
@@ -27,19 +27,28 @@ from videod.process import Tools
 SOURCE, ENCODED = 0, 2
 
 
+@dataclass(frozen=True)
+class Reading:
+    """Where sound is read: a source, and the plan on its clock."""
+
+    source: Source
+    plan: Plan
+
+
 def soundtracks(
-    media: Media, tracks: Tracks, plan: Plan, preset: Preset, encoded: Path, tools: Tools
+    whole: Reading, part: Reading, tracks: Tracks, preset: Preset, encoded: Path, tools: Tools
 ) -> list[TrackOut]:
-    """The tracks in their order. Those that cannot be copied are encoded into the file `encoded`.
+    """The tracks in their order: copied as `tracks` tells of `part`, or encoded from `whole` into the file `encoded`.
 
     Raises BadMp4 where a track has nothing in the plan's part, DiskFull, and what Tools.run does.
     """
-    found = {track.index: None if plan.exact_sound else tracks.sound(track) for track in media.audio}
-    anew = [track for track in media.audio if found[track.index] is None]
-    made = iter(_encoded(media, plan, preset, anew, encoded, tools) if anew else ())
+    media, exact = whole.source.media, whole.plan.exact_sound
+    found = [None if exact else tracks.sound(track) for track in part.source.media.audio]
+    anew = [track for track, old in zip(media.audio, found, strict=True) if old is None]
+    made = iter(_encoded(media, whole.plan, preset, anew, encoded, tools) if anew else ())
     return [
-        _told(_copied(old, tracks.movie.timescale, plan) if (old := found[track.index]) else next(made), track)
-        for track in media.audio
+        _told(_copied(old, tracks.movie.timescale, part.plan) if old else next(made), track)
+        for track, old in zip(media.audio, found, strict=True)
     ]
 
 
