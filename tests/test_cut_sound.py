@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests import videos
-from tests.media_fixtures import Studio, studio  # noqa: F401
+from tests.media_fixtures import Studio, preset, studio  # noqa: F401
 
 TONE = ("-f", "lavfi", "-i", "sine=frequency=700:sample_rate=48000:duration=6", "-map", "0:v", "-map", "1:a")
 H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-g", "25", "-bf", "0")
@@ -68,3 +68,11 @@ def test_sound_that_is_encoded_is_whole_and_hinders_no_smart_cut(
     out, made = studio.cut(steady(studio, name, *sound), *bounds, "smart")
     assert made.cut == "smart", made.why
     assert not silence(out, made.duration)
+
+
+@pytest.mark.parametrize("codec", ["alac", "wavpack"])
+@pytest.mark.parametrize(("how", "container"), [("smart", "mp4"), ("encode", "mp4"), ("keyframe", "mkv")])
+def test_long_coded_frames_without_length(studio: Studio, codec: str, how: str, container: str) -> None:  # noqa: F811
+    film = steady(studio, f"{codec}.mkv", "-c:a", codec)
+    out, made = studio.cut(film, 1.04, 2.8, how, preset(container=container))
+    assert made.cut == how and not [time for time in silence(out, made.duration) if time > 0.03]

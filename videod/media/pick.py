@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 
 from videod.media.model import Plan
 from videod.media.sound import Span
@@ -64,7 +65,7 @@ def sound(listing: Listing, stream: int, bounds: tuple[Fraction, Fraction | None
     are none. Without the one before, the first would decode to something softer: coded frames overlap."""
     begin, end = bounds
     base, found = listing.bases.get(stream, Fraction(1)), []
-    packets = listing.packets.get(stream, [])
+    packets = _lasting(listing.packets.get(stream, []))
     span: Span | None = None
     for n, (pts, lasts) in enumerate(packets):
         start, length = pts * base - begin, lasts * base
@@ -73,6 +74,12 @@ def sound(listing: Listing, stream: int, bounds: tuple[Fraction, Fraction | None
             here = Span(max(start, Fraction(0)), start + length, length)
             span = span.grown(here) if span else here
     return (Pick(found[0] - _joins(packets, found[0]), found[-1]), span) if span else None
+
+
+def _lasting(packets: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """With the lengths that a container does not tell: the shortest way from such a packet to the next."""
+    ways = [b - a for (a, lasts), (b, _) in pairwise(packets) if not lasts and b > a]
+    return [(pts, lasts or min(ways)) for pts, lasts in packets] if ways else packets
 
 
 def _joins(packets: list[tuple[int, int]], n: int) -> bool:

@@ -40,7 +40,8 @@ def sounding(media: Media, begin: Fraction, end: Fraction | None, tools: Tools) 
 
     if heard:
         tools.run(_argv(media, begin, end), on_line=take, may_fail=True)
-    return {index: track.span() for index, track in heard.items() if track.longest >= 0}
+    spans = {index: track.span() for index, track in heard.items()}
+    return {index: span for index, span in spans.items() if span}
 
 
 class _Heard:
@@ -50,15 +51,31 @@ class _Heard:
         self._base, self._begin, self._end = base, begin, end
         self._low, self._high = floor(begin / base), None if end is None else ceil(end / base)
         self._first, self._last, self.longest = 1 << 62, -(1 << 62), -1
+        self._open: int | None = None
+        self._usual = 0
 
     def add(self, start: int, length: int) -> None:
-        """A packet."""
+        """A packet; of one without length the next tells it (Matroska with WavPack or ALAC), of the last all others."""
+        if self._open is not None:
+            lasted = max(0, start - self._open)
+            self._usual = min(lasted, self._usual or lasted)
+            self._take(self._open, self._usual)
+        self._open = None if length else start
+        if length:
+            self._take(start, length)
+
+    def _take(self, start: int, length: int) -> None:
         if start + length > self._low and (self._high is None or start < self._high):
             self._first, self._last = min(self._first, start), max(self._last, start + length)
             self.longest = max(self.longest, length)
 
-    def span(self) -> Span:
+    def span(self) -> Span | None:
         """What was within the bounds."""
+        if self._open is not None:
+            self._take(self._open, self._usual)
+            self._open = None
+        if self.longest < 0:
+            return None
         last = self._last * self._base
         last = last if self._end is None else min(last, self._end)
         first = max(self._first * self._base - self._begin, Fraction(0))
