@@ -54,7 +54,8 @@ def test_frames_are_chosen_by_their_integer_times() -> None:
     command = encoded()
     assert after(command, "-enc_time_base:v:0") == "1/12800"
     assert after(command, "-video_track_timescale") == "12800"
-    assert after(command, "-ss") == "4000000us"
+    # the key frame at 4 s is too near: sound is read from some time before the first frame
+    assert after(command, "-ss") == "2000000us"
     assert "-ss" not in argv.encode(SOURCE, planned(), preset(), Path("/o"), seek=False)
     assert after(command, "-filter:a:0").startswith("atrim=start=4200000us:end=6000000us,asetpts=PTS-(21/5)/TB")
 
