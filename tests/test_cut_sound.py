@@ -76,3 +76,41 @@ def test_long_coded_frames_without_length(studio: Studio, codec: str, how: str, 
     film = steady(studio, f"{codec}.mkv", "-c:a", codec)
     out, made = studio.cut(film, 1.04, 2.8, how, preset(container=container))
     assert made.cut == how and not [time for time in silence(out, made.duration) if time > 0.03]
+
+
+def partly(studio: Studio, name: str, *codecs: str) -> Path:  # noqa: F811
+    """Two tracks, of which the first sounds for a second, and behind 4.5 s."""
+    out = studio.folder / f"partly-{name}"
+    if not out.exists():
+        pause = ("-filter:a:0", "aselect='lt(t,1)+gt(t,4.5)'")
+        tags = ("-metadata:s:a:0", "language=deu", "-metadata:s:a:1", "language=eng", "-disposition:a:0", "default")
+        tracks = ("-map", "0:v", "-map", "0:a", "-map", "0:a", "-disposition:a:1", "0")
+        videos.ffmpeg("-i", str(studio.master()), *tracks, *H264, *codecs, *pause, *tags, str(out))
+    return out
+
+
+@pytest.mark.parametrize("how", ["smart", "encode", "keyframe"])
+@pytest.mark.parametrize(("name", "codecs"), [("aac.mp4", ("-c:a", "aac")), ("two.mkv", ("-c:a:0", "libopus"))])
+def test_a_track_that_is_silent_here_is_silence(
+    studio: Studio,  # noqa: F811
+    name: str,
+    codecs: tuple[str, ...],
+    how: str,
+) -> None:
+    out, made = studio.cut(partly(studio, name, *codecs), 2.56, 4.2, how)
+    assert made.cut == how and made.warnings == ("1 sound tracks have nothing in this part: silence",)
+    seen = videos.look(out)
+    assert seen.beeps[0] == [] and seen.worst_sync(1) <= 0.025
+    sounds = videos.ffprobe(out, "-show_streams", "-select_streams", "a")["streams"]
+    assert [s["tags"]["language"] for s in sounds] == ["deu", "eng"]
+    assert [s["disposition"]["default"] for s in sounds] == [1, 0]
+    assert all(abs(float(s["duration"]) - made.duration) <= 0.05 for s in sounds)
+
+
+@pytest.mark.parametrize(("how", "container"), [("smart", "mp4"), ("encode", "mkv"), ("keyframe", "ts")])
+def test_within_a_pause(studio: Studio, how: str, container: str) -> None:  # noqa: F811
+    pause = ("-af", "aselect='lt(t,1.1)+gt(t,5.2)'")
+    film = videos.encode(studio.master(), studio.new("pause.mp4"), *pause, picture=H264)
+    out, made = studio.cut(film, 2.5, 3.7, how, preset(container=container))
+    assert made.cut == how and videos.look(out).beeps == [[]]
+    assert made.warnings == ("1 sound tracks have nothing in this part: silence",)

@@ -41,8 +41,7 @@ def encode(source: Source, plan: Plan, preset: Preset, out: Path, *, seek: bool 
         filters.picture(media, frames, plan, preset),
     ]
     for n, track in enumerate(media.audio):
-        argv += ["-map", f"0:{track.index}", f"-filter:a:{n}", filters.sound(*plan.sound)]
-        argv += [f"-c:a:{n}", preset.audio, f"-b:a:{n}", str(preset.audio_rate)]
+        argv += _sound(track, n, plan, plan.sound, preset)
     argv += _picture_codec(media, preset, threads)
     argv += ["-fps_mode", "passthrough", "-enc_time_base:v:0", _ratio(plan.time_base)]
     return [*argv, *_told(media, media.audio), *_end(preset.container, plan.time_base, out)]
@@ -54,7 +53,7 @@ def listing(source: Source, plan: Plan, container: str, *, seek: bool = True) ->
     argv = _copy_start(media, plan, seek=seek, shift=False)
     argv += ["-map", f"0:{media.video.index}"]
     for track in media.audio:
-        argv += ["-map", f"0:{track.index}"] if holds_sound(container, track.codec) else []
+        argv += ["-map", f"0:{track.index}"] if copies(container, track) else []
     argv += ["-c", "copy", "-max_muxing_queue_size", "9999", *_stop(plan, Fraction(0))]
     return [*argv, "-f", "framecrc", "pipe:1"]
 
@@ -78,14 +77,12 @@ def copy(
     argv += ["-map", f"0:{media.video.index}", "-c:v", "copy", "-bsf:v:0", _only(picks[0])]
     copied = 0
     for n, track in enumerate(media.audio):
-        argv += ["-map", f"0:{track.index}"]
-        if holds_sound(container, track.codec):
+        if copies(container, track):
             copied += 1
-            argv += [f"-c:a:{n}", "copy", f"-bsf:a:{n}", _only(picks[copied])]
+            argv += ["-map", f"0:{track.index}", f"-c:a:{n}", "copy", f"-bsf:a:{n}", _only(picks[copied])]
         else:
             begin, end = plan.sound
-            chain = filters.sound(Fraction(0), None if end is None else end - begin)
-            argv += [f"-filter:a:{n}", chain, f"-c:a:{n}", preset.audio, f"-b:a:{n}", str(preset.audio_rate)]
+            argv += _sound(track, n, plan, (Fraction(0), None if end is None else end - begin), preset)
     argv += _subtitles(media, plan, container)
     argv += ["-tag:v", "hvc1"] if media.video.codec == "hevc" and container in {"mp4", "mov"} else []
     argv += _stop(plan, plan.pts[0] * plan.time_base)
@@ -96,9 +93,13 @@ def sound(media: Media, plan: Plan, preset: Preset, tracks: Sequence[Audio], out
     """Encode these sound tracks alone, as MP4."""
     argv = _start(media, plan.seek, 1)
     for n, track in enumerate(tracks):
-        argv += ["-map", f"0:{track.index}", f"-filter:a:{n}", filters.sound(*plan.sound)]
-        argv += [f"-c:a:{n}", preset.audio, f"-b:a:{n}", str(preset.audio_rate)]
+        argv += _sound(track, n, plan, plan.sound, preset)
     return [*argv, "-max_muxing_queue_size", "9999", "-f", "mp4", f"file:{out}"]
+
+
+def copies(container: str, track: Audio) -> bool:
+    """Whether a sound track is copied into `container`, where nothing is encoded that need not be."""
+    return not track.silent and holds_sound(container, track.codec)
 
 
 def dropped(media: Media, container: str, *, copied: bool) -> tuple[str, ...]:
@@ -122,6 +123,16 @@ def _start(media: Media, seek: Fraction | None, threads: int) -> list[str]:
         # without -noaccurate_seek ffmpeg would drop what lies between its landing and the time asked for
         argv += ["-noaccurate_seek", "-seek_timestamp", "1", "-ss", f"{round(seek * 1_000_000)}us"]
     return [*argv, *opened(media.path)]
+
+
+def _sound(track: Audio, n: int, plan: Plan, bounds: tuple[Fraction, Fraction | None], preset: Preset) -> list[str]:
+    """Encode a track as the n-th of the output; `bounds` on the clock on which it is read."""
+    if track.silent:
+        chain = f"{filters.silence(track, plan.duration)}[silence{n}]"
+        argv = ["-filter_complex", chain, "-map", f"[silence{n}]"]
+    else:
+        argv = ["-map", f"0:{track.index}", f"-filter:a:{n}", filters.sound(*bounds)]
+    return [*argv, f"-c:a:{n}", preset.audio, f"-b:a:{n}", str(preset.audio_rate)]
 
 
 def _within(max_pixels: int) -> list[str]:

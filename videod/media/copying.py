@@ -1,4 +1,4 @@
-"""What of a source goes into an output: the tracks that sound, the packets to copy."""
+"""What of a source goes into an output: which tracks sound, the packets to copy."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ from dataclasses import replace
 from fractions import Fraction
 
 from videod.media import argv, pick
-from videod.media.containers import holds_sound
 from videod.media.model import Audio, Plan, Source
 from videod.media.sound import Span, sounding
 from videod.process import Tools
 
 
 def audible(source: Source, plan: Plan, tools: Tools) -> tuple[Source, list[Span]]:
-    """The source without the tracks that are silent in the plan's part, and where the others sound.
+    """The source with the tracks marked that are silent in the plan's part, and where each track sounds in the output.
 
-    No muxer writes a track without packets in a way that players take well.
+    No muxer writes a track without packets in a way that players take well: a silent one becomes encoded silence.
     """
     heard = sounding(source.media, *plan.sound, tools)
-    tracks = tuple(track for track in source.media.audio if track.index in heard)
-    return replace(source, media=replace(source.media, audio=tracks)), [heard[track.index] for track in tracks]
+    tracks = tuple(replace(track, silent=track.index not in heard) for track in source.media.audio)
+    quiet = Span(Fraction(0), plan.duration)
+    spans = [_encoded(quiet, track) if track.silent else heard[track.index] for track in tracks]
+    return replace(source, media=replace(source.media, audio=tracks)), spans
 
 
 def prepare(
@@ -36,7 +37,7 @@ def prepare(
         return None
     picks, sounds = {0: chosen}, []
     for track, span in zip(source.media.audio, spans, strict=True):
-        if not holds_sound(container, track.codec):
+        if not argv.copies(container, track):
             sounds.append(_encoded(span, track))
             continue
         found = pick.sound(listing, len(picks), plan.sound)

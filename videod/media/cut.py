@@ -204,10 +204,9 @@ def _refuse_damage(work: _Work) -> bool:
 
 
 def _audible(work: _Work) -> tuple[list[Span], tuple[str, ...]]:
-    before = len(work.source.media.audio)
     work.source, spans = audible(work.source, work.plan, work.tools)
-    silent = before - len(spans)
-    return spans, (f"{silent} sound tracks have nothing in this part: left out",) if silent else ()
+    silent = sum(track.silent for track in work.source.media.audio)
+    return spans, (f"{silent} sound tracks have nothing in this part: silence",) if silent else ()
 
 
 def _seconds(of: Plan) -> tuple[float, float]:

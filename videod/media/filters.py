@@ -11,7 +11,7 @@ from fractions import Fraction
 from math import floor
 
 from videod.config.settings import Preset
-from videod.media.model import Frames, Media, Plan, Video
+from videod.media.model import Audio, Frames, Media, Plan, Video
 
 # a time stamp this close below a slot of max_fps belongs to it: stamps are rounded
 SLACK = Fraction(1, 1000)
@@ -66,6 +66,12 @@ def sound(begin: Fraction, end: Fraction | None) -> str:
     """The chain of a sound track: cut to the sample, gaps and a late begin filled with silence."""
     trim = f"atrim=start={_decimal(begin)}" + ("" if end is None else f":end={_decimal(end)}")
     return f"{trim},asetpts=PTS-({_ratio(begin)})/TB,aresample=async=1:min_hard_comp=0.02:first_pts=0"
+
+
+def silence(track: Audio, lasts: Fraction) -> str:
+    """A source of silence in place of a track."""
+    layout = {1: "mono", 2: "stereo", 6: "5.1"}.get(track.channels, "stereo")
+    return f"anullsrc=channel_layout={layout}:sample_rate={track.sample_rate},atrim=end={_decimal(lasts)}"
 
 
 def upright(video: Video) -> tuple[int, int]:

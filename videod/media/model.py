@@ -54,7 +54,7 @@ class Video:
 
 @dataclass(frozen=True)
 class Audio:
-    """A sound track; `sample_rate` in hertz."""
+    """A sound track; `sample_rate` in hertz. `silent`: there is nothing of it in the part that is cut."""
 
     index: int
     codec: str
@@ -64,6 +64,7 @@ class Audio:
     language: str = ""
     title: str = ""
     default: bool = False
+    silent: bool = False
 
 
 @dataclass(frozen=True)

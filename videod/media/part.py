@@ -27,8 +27,8 @@ def as_mp4(
     Sound that is no AAC stays out, its track has the index -1: to be encoded it is read from the source itself,
     where a decoder finds what it needs to begin with.
     """
-    aac = () if wanted.exact_sound else tuple(track for track in source.media.audio if track.codec == "aac")
-    heard = replace(source, media=replace(source.media, audio=aac))
+    aac = [track for track in source.media.audio if track.codec == "aac" and not track.silent]
+    heard = replace(source, media=replace(source.media, audio=() if wanted.exact_sound else tuple(aac)))
     whole = replace(source.media, whole=True)
     try:
         # a key frame more: the end may lean on pictures that are stored behind it
@@ -70,10 +70,7 @@ def _moved(
     sound = wanted.sound[0] - begin, None if stop is None else stop - begin
     video = replace(old.video, index=made.video.index, time_base=base, start=made.video.start)
     found = {track.index: new for track, new in zip(heard.media.audio, made.audio, strict=False)}
-    audio = tuple(
-        replace(found.get(track.index, replace(track, index=-1)), default=track.default, language=track.language)
-        for track in old.audio
-    )
+    audio = tuple(found.get(track.index, replace(track, index=-1)) for track in old.audio)
     media: Media = replace(old, path=str(out), formats=made.formats, size=made.size, video=video, audio=audio)
     moved = replace(wanted, pts=times, after=(wanted.after - zero) * int(scale), time_base=base, sound=sound, seek=None)
     return Source(media, heard.frames), moved

@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor
 
-from videod.media.model import Media
+from videod.media.model import Audio, Media
 from videod.media.reading import opened
 from videod.process import Tools
 
 # coded frames overlap the range at both ends, and a seek may land a little late
 MARGIN = Fraction(2)
+# a packet that lasts longer stands for a pause, too, in which nothing of it is heard: samples; but seconds of codecs
+# whose frames may be long
+FRAME, LONG_FRAME = 16384, Fraction(3)
+_LONG = frozenset({"wavpack", "tta", "flac"})
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class Span:
 def sounding(media: Media, begin: Fraction, end: Fraction | None, tools: Tools) -> dict[int, Span]:
     """For each sound track (by index) that has packets within [begin, end) seconds of the file's clock: its
     part of that range."""
-    heard = {track.index: _Heard(track.time_base, begin, end) for track in media.audio}
+    heard = {track.index: _Heard(track, begin, end) for track in media.audio}
 
     def take(line: str) -> None:
         index, pts, lasts = [*line.split(","), "", ""][:3]
@@ -47,8 +51,11 @@ def sounding(media: Media, begin: Fraction, end: Fraction | None, tools: Tools) 
 class _Heard:
     """Adds up a track's packets within bounds; in ticks, for there may be half a million."""
 
-    def __init__(self, base: Fraction, begin: Fraction, end: Fraction | None) -> None:
-        self._base, self._begin, self._end = base, begin, end
+    def __init__(self, track: Audio, begin: Fraction, end: Fraction | None) -> None:
+        self._base, self._begin, self._end = track.time_base, begin, end
+        base = track.time_base
+        raw = track.codec in _LONG or track.codec.startswith("pcm_")
+        self._most = ceil((LONG_FRAME if raw else Fraction(FRAME, track.sample_rate)) / base)
         self._low, self._high = floor(begin / base), None if end is None else ceil(end / base)
         self._first, self._last, self.longest = 1 << 62, -(1 << 62), -1
         self._open: int | None = None
@@ -65,7 +72,7 @@ class _Heard:
             self._take(start, length)
 
     def _take(self, start: int, length: int) -> None:
-        if start + length > self._low and (self._high is None or start < self._high):
+        if start + min(length, self._most) > self._low and (self._high is None or start < self._high):
             self._first, self._last = min(self._first, start), max(self._last, start + length)
             self.longest = max(self.longest, length)
 

@@ -40,16 +40,17 @@ def soundtracks(
 ) -> list[TrackOut]:
     """The tracks in their order: copied as `tracks` tells of `part`, or encoded from `whole` into the file `encoded`.
 
-    Raises BadMp4 where a track has nothing in the plan's part, DiskFull, and what Tools.run does.
+    Raises BadMp4, DiskFull, and what Tools.run does.
     """
     media, exact = whole.source.media, whole.plan.exact_sound
-    found = [None if exact else tracks.sound(track) for track in part.source.media.audio]
-    anew = [track for track, old in zip(media.audio, found, strict=True) if old is None]
+    ready, anew = list[TrackOut | None](), list[Audio]()
+    for track, there in zip(media.audio, part.source.media.audio, strict=True):
+        old = None if exact or track.silent else tracks.sound(there)
+        ready.append(_copied(old, tracks.movie.timescale, part.plan) if old else None)
+        # one that stands for a pause alone is silent, too
+        anew += [] if ready[-1] else [replace(track, silent=track.silent or old is not None)]
     made = iter(_encoded(media, whole.plan, preset, anew, encoded, tools) if anew else ())
-    return [
-        _told(_copied(old, tracks.movie.timescale, part.plan) if old else next(made), track)
-        for track, old in zip(media.audio, found, strict=True)
-    ]
+    return [_told(one or next(made), track) for one, track in zip(ready, media.audio, strict=True)]
 
 
 def _told(made: TrackOut, about: Audio) -> TrackOut:
@@ -81,8 +82,9 @@ def _encoded(
     ]
 
 
-def _copied(track: Track, timescale: int, plan: Plan) -> TrackOut:
-    """The coded frames that lie in the plan's part or straddle its ends, and one before: they overlap."""
+def _copied(track: Track, timescale: int, plan: Plan) -> TrackOut | None:
+    """The coded frames that lie in the plan's part or straddle its ends, and one before: they overlap. None if there
+    are none."""
     samples, shift = track.samples, track.shift(timescale)
     assert shift is not None
     begin, end = plan.sound
@@ -93,7 +95,7 @@ def _copied(track: Track, timescale: int, plan: Plan) -> TrackOut:
     columns = enumerate(zip(samples.pts, samples.durations, strict=True))
     inside = [n for n, (at, lasts) in columns if at + min(lasts, usual) > low and (high is None or at < high)]
     if not inside:
-        raise BadMp4("a sound track has nothing in this part")
+        return None
     first, last = inside[0], inside[-1]
     if first and _joins(samples, first - 1):
         first -= 1

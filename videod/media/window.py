@@ -146,6 +146,10 @@ def _sound(track: Track, timescale: int, begin: Fraction, end: Fraction | None) 
     high = None if end is None else (end + MARGIN - shift) * track.timescale
     first = next((n for n, (at, lasts) in enumerate(zip(s.pts, s.durations, strict=True)) if at + lasts > low), len(s))
     last = len(s) if high is None else next((n for n in range(first, len(s)) if s.pts[n] >= high), len(s))
+    if first >= last:
+        # silent here: with any one of its samples the window has the track
+        first = max(0, min(first, len(s)) - 1)
+        return Piece(track, first, min(first + 1, len(s)))
     # one that stands for a pause, too, makes players skip more than it holds when an edit list hides it
     zero = (begin - shift) * track.timescale
     for n in range(first, last - 1):
