@@ -74,7 +74,7 @@ def facts(settings: Settings) -> dict[str, object]:
 def test_uncommenting_everything_changes_nothing(tmp_path: Path, env: str) -> None:
     whole = load(str(uncommented(tmp_path))).settings(env)
     assert facts(whole) == facts(load(str(INI)).settings(env))
-    assert set(whole.presets) == {"default", "html5", "classic", "small"}
+    assert set(whole.presets) == {"default", "html5", "classic", "hls", "small"}
     assert set(whole.storage) == {"s3"} and set(whole.sources) == {"videos.example.org"}
 
 

@@ -12,7 +12,7 @@ from videod.config.settings import Preset
 from videod.media.model import Plan, Source
 from videod.media.part import as_mp4
 from videod.media.probe import Bounds
-from videod.media.soundtrack import soundtracks
+from videod.media.soundtrack import Reading, soundtracks
 from videod.media.splice import Unspliced
 from videod.media.tracks import read_tracks
 from videod.mp4.boxes import BadMp4
@@ -37,11 +37,12 @@ def with_own_sound(
     if not any(track.codec == "aac" for track in source.media.audio):
         return "no sound track is AAC"
     try:
+        whole = Reading(source, plan)
         if "mov" not in source.media.formats:
             source, plan = as_mp4(source, plan, preset, part, tools, settings)
         tracks = read_tracks(source.media, plan.pts[0] * plan.time_base, plan.after * plan.time_base)
         with contextlib.ExitStack() as files:
-            sounds = soundtracks(source.media, tracks, plan, preset, sound, tools)
+            sounds = soundtracks(whole, Reading(source, plan), tracks, preset, sound, tools)
             paths = [Path(source.media.path), made, *([sound] if sound.exists() else [])]
             sources: list[BinaryIO] = [files.enter_context(open(path, "rb", buffering=0)) for path in paths]
             with open(out, "wb") as file:
