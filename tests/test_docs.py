@@ -209,14 +209,15 @@ def test_error_codes_are_those_of_the_code() -> None:
 def keys_of_the_code() -> set[str]:
     """Every name that `Names` can make, with NODE and ID for what varies."""
     fields = {name: Settings.__dataclass_fields__[name].metadata["option"].default for name in
-              ("prefix", "queue", "batch_queue", "abnormal_queue")}  # fmt: skip
+              ("prefix", "queue", "batch_queue", "abnormal_queue", "batch_reply_prefix")}  # fmt: skip
     made = Names(**fields, node="NODE")
     found: set[str] = set()
     for name in dir(made):
         value = getattr(made, name)
-        if name.startswith("_") or name in ("prefix", "node", "of", "served"):
+        if name.startswith("_") or name in ("prefix", "batch_reply_prefix", "node", "of", "served"):
             continue
-        found.add(value if isinstance(value, str) else value("ID" if name in ("job", "cancel") else "NODE"))
+        of = {"job": "ID", "cancel": "ID", "marks": "ID", "batch_reply": "batch:TASK"}
+        found.add(value if isinstance(value, str) else value(of.get(name, "NODE")))
     return found
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from videod.cancel import Cancel
 from videod.config.settings import Settings
-from videod.context import Context
+from videod.context import Book, Context
 from videod.errors import (
     Cancelled,
     DiskFull,
@@ -90,6 +90,7 @@ def attempt(
     tell: Tell,
     tell_output: Callable[[Output], None],
     fence: Callable[[], None],
+    book: Book | None = None,
 ) -> Outcome:
     """Do what the order says. Raises only Cancelled (see Cancel), and RedisAway of the tells."""
     started, spent = time.monotonic(), time.thread_time()
@@ -101,6 +102,7 @@ def attempt(
     tools.slots = shared.slots
     try:
         ctx = Context(order.job, settings, tools, log, progress, tell_output, fence, shared.cache, outputs=outputs)
+        ctx.connections, ctx.space, ctx.book = shared.connections, shared.space, book or ctx.book
         order.kind.run(order.params, ctx)
     except Cancelled:
         raise

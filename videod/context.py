@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from videod.config.settings import Settings
-from videod.events import Output
+from videod.connections import Connections
+from videod.events import Output, Said
 from videod.job import Job
 from videod.logs import JobLog
 from videod.process import Tools
 from videod.progress import Progress
+from videod.space import Space
 from videod.transfer.cache import Cache
+
+
+@dataclass(frozen=True)
+class Book:
+    """What is kept of a job's files over all its attempts, crashes included.
+
+    `announce` marks files and tells of each, once; `marks` gives {field: mark} of what was. Both wait for Redis.
+    `last`: no other attempt follows one that fails.
+    """
+
+    announce: Callable[[Sequence[Said]], None] = lambda said: None
+    marks: Callable[[], Mapping[str, Any]] = dict
+    last: bool = True
 
 
 @dataclass
@@ -31,6 +47,9 @@ class Context:
     tell_output: Callable[[Output], None]
     fence: Callable[[], None] = lambda: None
     cache: Cache | None = None
+    connections: Connections | None = None
+    space: Space | None = None
+    book: Book = field(default_factory=Book)
     fetched_bytes: int = 0
     outputs: list[Output] = field(default_factory=list)
 

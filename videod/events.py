@@ -48,6 +48,30 @@ class Output:
 
 
 @dataclass(frozen=True)
+class Said:
+    """What became of one file of a job: kept as `mark`, plain JSON, under `field` until the job ends, and announced.
+
+    `name` is as the producer sent it; None: the file is marked only. `error` is why it failed for good, '' if not.
+    """
+
+    field: str
+    mark: Any
+    name: str | None = None
+    error: str = ""
+    output: Output | None = None
+
+
+def said_as_text(said: Said) -> str:
+    """What a batch's reply list gets: the name alone where that cannot be taken for anything else."""
+    if said.name is None:
+        return ""
+    if said.error:
+        return COMPACT.encode({"fn": said.name, "error": said.error})
+    plain = said.name not in ("start", "end") and not said.name.startswith("{")
+    return said.name if plain else COMPACT.encode({"fn": said.name})
+
+
+@dataclass(frozen=True)
 class Teller:
     """Makes the events of one job: knows what each of them repeats."""
 

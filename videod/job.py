@@ -18,6 +18,7 @@ from videod.fields import ID, Fields
 META_MAX = 16 << 10
 _KIND = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 BATCH = "batch:"
+_OTHERS = ("kind", "url", "files", "recorder")
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def read_job(values: dict[str, Any], ident: str, settings: Settings) -> Job:
         id=ident,
         kind=_kind(fields, settings),
         fields=fields,
-        again=fields.flag("again"),
+        again=fields.flag("again") or is_batch(fields),
         node=_node(fields),
         reply_to=_reply_to(fields, settings),
         callback=_callback(fields, settings),
@@ -91,8 +92,8 @@ def read_job(values: dict[str, Any], ident: str, settings: Settings) -> Job:
 
 
 def is_batch(fields: Fields) -> bool:
-    """Whether this is the form with `task_id` and `task_info`."""
-    return "task_id" in fields and "task_info" in fields
+    """Whether this is the form with `task_id` and `task_info`; without the latter if nothing else is asked for."""
+    return "task_id" in fields and ("task_info" in fields or not any(name in fields for name in _OTHERS))
 
 
 def _id(fields: Fields, _: Settings) -> str | None:
@@ -113,7 +114,11 @@ def _kind(fields: Fields, _: Settings) -> str:
     # it stands in log lines and events; what lies behind a blank there could pass for our own words
     if kind and not _KIND.fullmatch(kind):
         raise fields.bad("kind", "is no name of a kind")
-    return "download" if is_batch(fields) and kind is None else kind or "clip"
+    if not is_batch(fields):
+        return kind or "clip"
+    if kind not in (None, "download"):
+        raise fields.bad("kind", "stands in a batch, which is a download")
+    return "download"
 
 
 def _reply_to(fields: Fields, settings: Settings) -> str | None:

@@ -1,4 +1,4 @@
-"""What the jobs of a node share: room on its disk, its encoders, what was fetched of sources."""
+"""What the jobs of a node share: room on its disk, its encoders, its connections, what was fetched of sources."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from videod.config.settings import Settings
+from videod.connections import Connections
 from videod.slots import Slots
 from videod.space import Space
 from videod.transfer.cache import Cache
@@ -22,10 +23,11 @@ class Shared:
     space: Space
     slots: Slots
     cache: Cache
+    connections: Connections
 
     @classmethod
     def of(cls, settings: Callable[[], Settings]) -> Shared:
         """With nothing in it yet."""
         folder = settings()
         cache = Cache(settings, Path(folder.work_dir, folder.node, CACHE))
-        return cls(Space(settings, cache.shrink), Slots(settings), cache)
+        return cls(Space(settings, cache.shrink), Slots(settings), cache, Connections(settings))

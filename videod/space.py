@@ -5,9 +5,11 @@ Without it four jobs would each see the space that is enough for one of them, an
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +30,7 @@ class Space:
         self._settings, self._spare = settings, spare
         self._lock = threading.Lock()
         self._promised: dict[Path, int] = {}
+        self._coming: Counter[int] = Counter()
 
     def room(self, folder: Path, pause: Callable[[float], None]) -> Room:
         """The room of one job, whose files are in `folder`; `pause` sleeps, and raises when it is time to give up."""
@@ -52,7 +55,31 @@ class Space:
     def _free(self, folder: Path, others: list[Path]) -> int:
         settings = self._settings()
         kept = sum(max(0, self._promised[other] - _used(other)) for other in others)
-        return shutil.disk_usage(settings.work_dir).free + _used(folder) - settings.min_free - kept
+        coming = self._coming[os.stat(settings.work_dir).st_dev] if self._coming else 0
+        return shutil.disk_usage(settings.work_dir).free + _used(folder) - settings.min_free - kept - coming
+
+    def expect(self, folder: str, size: int) -> int:
+        """Keep `size` bytes on the disk of `folder` for a file that is coming, which stays; gives that disk's number.
+
+        NoRoom: no job that ends would make any, since what is downloaded is not scratch.
+        """
+        settings, disk = self._settings(), os.stat(folder).st_dev
+        with self._lock:
+            for more in (self._spare, lambda: None):
+                free = shutil.disk_usage(folder).free - settings.min_free - self._coming[disk]
+                if disk == os.stat(settings.work_dir).st_dev:
+                    free -= sum(max(0, size - _used(other)) for other, size in self._promised.items())
+                if size <= free:
+                    self._coming[disk] += size
+                    return disk
+                more()
+        text = f"a file needs {size >> 20} MiB and {max(0, free) >> 20} MiB are free beside min_free"
+        raise NoRoom(f"{text}: {folder}: make room, or use a larger disk")
+
+    def arrived(self, disk: int, size: int) -> None:
+        """So many of the bytes expected there are written, or do not come."""
+        with self._lock:
+            self._coming[disk] -= size
 
     def release(self, folder: Path) -> None:
         """The job has ended."""

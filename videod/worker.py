@@ -10,17 +10,19 @@ import json
 import logging
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from videod.attempt import Outcome, again, attempt
 from videod.cancel import Cancel
 from videod.claiming import Opened, claim
 from videod.config.settings import Settings
+from videod.context import Book
 from videod.errors import BadMessage, Cancelled, Crashed, Failure, RedisAway, ToolCrashed, as_event
-from videod.events import Output, Teller
+from videod.events import Output, Said, Teller
 from videod.intake import Order, Rejected, read
-from videod.job import Head, Job
+from videod.job import BATCH, Head, Job
 from videod.jobqueue import JobQueue, Taken
 from videod.logs import JobLog
 from videod.message import ENVELOPE, Envelope, read_envelope
@@ -131,10 +133,21 @@ class Worker:
             if not flight.insist(lambda: self._queue.holds(ours)):
                 raise Cancelled("no longer ours: nothing is uploaded")
 
+        def announce(said: Sequence[Said]) -> None:
+            verdict = flight.insist(lambda: self._queue.announce(ours, said))
+            if verdict == "gone":
+                raise Cancelled("no longer ours: nothing is announced")
+            if verdict == "deaf":
+                opened.log.warn(f"{self._queue.names.batch_reply(ours.envelope.id)} cannot be written to as a list")
+
         begun = time.monotonic()
         try:
+            if ours.envelope.id.startswith(BATCH):
+                announce(())
+            marks = partial(flight.insist, lambda: self._queue.marks(ours.envelope.id))
+            book = Book(announce, marks, ours.envelope.attempt >= order.job.max_attempts)
             rooms = (self._guardian, self._shared, flight.cancel, opened.log)
-            made = attempt(order, settings, *rooms, tell, tell_output, fence)
+            made = attempt(order, settings, *rooms, tell, tell_output, fence, book)
         except Cancelled:
             if not flight.cancel.wanted:
                 raise
@@ -150,7 +163,7 @@ class Worker:
         known = rejected.head
         ident = before.id if before else known.id or secrets.token_hex(16)
         teller = Teller(ident, known.kind, settings.node, before.attempt if before else 1, known.meta)
-        opened = self._open(flight, before, teller, known, again=False, bad=True)
+        opened = self._open(flight, before, teller, known, again=ident.startswith(BATCH), bad=True)
         if opened.verdict == "forged":
             self._forged(flight, settings)
         elif opened.verdict == "ours":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from videod.config.settings import Settings
+from videod.job import BATCH
 
 
 @dataclass(frozen=True)
@@ -15,12 +16,14 @@ class Names:
     queue: str
     batch_queue: str
     abnormal_queue: str
+    batch_reply_prefix: str
     node: str
 
     @classmethod
     def of(cls, settings: Settings) -> Names:
         """The names that these settings give."""
-        return cls(settings.prefix, settings.queue, settings.batch_queue, settings.abnormal_queue, settings.node)
+        lists = (settings.queue, settings.batch_queue, settings.abnormal_queue, settings.batch_reply_prefix)
+        return cls(settings.prefix, *lists, settings.node)
 
     @property
     def node_queue(self) -> str:
@@ -77,6 +80,14 @@ class Names:
     def cancel(self, ident: str) -> str:
         """Text: there while somebody wants this job to end."""
         return f"{self.prefix}cancel:{ident}"
+
+    def marks(self, ident: str) -> str:
+        """Hash: which files of a job that has not ended are whole or failed for good, and were announced."""
+        return f"{self.prefix}files:{ident}"
+
+    def batch_reply(self, ident: str) -> str:
+        """List: where the producer of a batch waits; '' for a job that is none."""
+        return self.batch_reply_prefix + ident.removeprefix(BATCH) if ident.startswith(BATCH) else ""
 
     @property
     def nodes(self) -> str:

@@ -14,11 +14,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from videod.config.settings import Settings
-from videod.events import Teller, stamp
+from videod.errors import RedisRefused
+from videod.events import Said, Teller, said_as_text, stamp
 from videod.jobqueue.connection import BLOCK_SECONDS, Connection, Script
 from videod.jobqueue.names import Names
 from videod.jobqueue.outbox import letter
 from videod.jobqueue.oversize import BOUNDS, Oversize
+from videod.jobqueue.refusals import of_reply
 from videod.message import Envelope, raw_as_json, too_large
 
 ABNORMAL_EVERY = 16
@@ -75,6 +77,7 @@ class JobQueue:
         self._take, self._claim, self._finish = Script("take"), Script("claim"), Script("finish")
         self._retry, self._round = Script("retry"), Script("round")
         self._progress, self._tell, self._forward = Script("progress"), Script("tell"), Script("forward")
+        self._announce = Script("announce")
         self._oversize = Oversize(settings, shared)
         self._order = self._orders()
 
@@ -141,8 +144,7 @@ class JobQueue:
         names, ident = self.names, claim.teller.id
         job, cancel = names.job(ident), names.cancel(ident)
         keys = (names.running(), job, names.events, names.dead, names.progress, names.outbox, cancel)
-        answer: bytes = self.shared.run(self._finish, self._with_reply(keys, claim), arguments, durable=True)
-        return answer.decode()
+        return self._answered(self._finish, (*keys, names.marks(ident), claim.reply_to or job), claim, arguments)
 
     def retry(self, claim: Claim, delay: float, more: Mapping[str, Any], record: Mapping[str, Any]) -> str:
         """Put the job aside for its next attempt, `delay` seconds from now; answers as `finish` does."""
@@ -191,6 +193,38 @@ class JobQueue:
         arguments = [claim.envelope.token, claim.teller.id, self._events_max, self._keep_ms, event]
         keys = self._with_reply((self.names.job(claim.teller.id), self.names.events), claim)
         self.shared.run(self._tell, keys, [*arguments, claim.teller.event(event, **more)])
+
+    def announce(self, claim: Claim, said: Sequence[Said]) -> str:
+        """Mark files and announce each, once; `deaf` where the batch's reply list is no list, `gone` where the job is
+        no longer ours. With nothing to say, and for a batch, `start` is said."""
+        names, ident = self.names, claim.teller.id
+        arguments = [claim.envelope.token, ident, self._events_max, self._keep_ms]
+        for one in said:
+            event = claim.teller.event("output", **one.output.as_dict()) if one.output else ""
+            arguments += [one.field, json.dumps(one.mark), said_as_text(one), event]
+        arguments += [] if said else ["start", "1", "start", ""]
+        job = names.job(ident)
+        keys = (job, names.marks(ident), names.events, claim.reply_to or job)
+        return self._answered(self._announce, keys, claim, arguments)
+
+    def marks(self, ident: str) -> dict[str, Any]:
+        """What was announced of the job's files: {field: mark}."""
+        flat = self.shared.call("HGETALL", self.names.marks(ident))
+        pairs = zip(flat[::2], flat[1::2], strict=True)
+        return {field.decode(): json.loads(mark) for field, mark in pairs}
+
+    def _answered(self, script: Script, keys: tuple[str, ...], claim: Claim, arguments: list[Any]) -> str:
+        """Run a script that writes to the reply list of a batch, too; without it where Redis refuses that key."""
+        answer: bytes
+        reply = self.names.batch_reply(claim.teller.id)
+        try:
+            answer = self.shared.run(script, (*keys, reply) if reply else keys, arguments, durable=True)
+        except RedisRefused as error:
+            if not of_reply(error, reply):
+                raise
+            answer = self.shared.run(script, keys, arguments, durable=True)
+            return "deaf" if answer in (b"told", b"done") else answer.decode()
+        return answer.decode()
 
     def forward(self, taken: Taken, node: str) -> None:
         """Hand a message on to the node that it names."""

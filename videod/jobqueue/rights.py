@@ -29,5 +29,5 @@ def needed() -> list[str]:
 def keys(names: Names) -> list[str]:
     """One key of each sort."""
     own = [names.running(), names.job("x"), names.events, names.progress, names.dead, names.nodes]
-    own += [names.delayed, names.outbox, names.paused, names.cancel("x")]
+    own += [names.delayed, names.outbox, names.paused, names.cancel("x"), names.marks("x")]
     return [*own, *names.served]

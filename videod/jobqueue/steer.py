@@ -160,14 +160,16 @@ class Steer:
         """Run it; lists of producers that Redis refuses cost their events only, first those of the copies."""
         names = self._names
         replies = [found.head.reply_to for found in elements]
+        answers = names.batch_reply(ident)
         fixed = [names.job(ident), names.cancel(ident), names.events, names.outbox]
         for spared in dict.fromkeys((len(replies), 1, 0)):
             asked = [reply if n < spared else None for n, reply in enumerate(replies)]
             pairs = ((found.key, reply or fixed[0]) for found, reply in zip(elements, asked, strict=True))
             try:
-                return self._run(self._cancel, [*fixed, *chain(*pairs)], [*arguments, *_flat(record)])
+                keys = [*fixed, *chain(*pairs), names.marks(ident), *([answers] if answers and spared else [])]
+                return self._run(self._cancel, keys, [*arguments, *_flat(record)])
             except RedisRefused as error:
-                if not any(of_reply(error, reply) for reply in asked):
+                if not any(of_reply(error, reply) for reply in (*asked, answers)):
                     raise
                 if record and spared == 1:
                     record["warnings"] = json.dumps([f"reply_to: {error}: events go to the stream only"])

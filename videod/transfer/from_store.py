@@ -45,6 +45,14 @@ def fetch_object(
     return size
 
 
+def opened(address: str, settings: Settings, silence: float) -> tuple[int, Iterator[bytes]]:
+    """The size of the object at `address`, and its bytes. Raises as `fetch` does, also while they are read."""
+    where = place(address, settings)
+    store = open_store(where, silence)
+    total, tag = _head(store, where)
+    return total, _pieces(store, where, total, tag)
+
+
 def _head(store: object, where: Place) -> tuple[int, str | None]:
     import obstore
     from obstore.exceptions import BaseError

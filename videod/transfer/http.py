@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import RawIOBase
 from typing import TYPE_CHECKING, Any, cast
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 AGENT = f"videod/{__version__}"
 BLOCK = 1 << 18
+# addresses whose connections are kept
+MOST_POOLS = 64
 
 
 class Broken(Exception):
@@ -61,6 +63,7 @@ class Http:
         self._read = read
         self._keep = keep
         self._patience = _patience(check, read) if check else None
+        self._context: Any = None
         self._dead: set[str] = set()
         self._pools: dict[tuple[str, str, int, str], HTTPConnectionPool] = {}
 
@@ -115,6 +118,10 @@ class Http:
             self._guard.check_unresolved(url.host, url.port)
             yield self._through_proxy(url)
             return
+        if len(self._pools) > MOST_POOLS:
+            with suppress(KeyError):
+                # what is under way goes on, and is closed when it ends
+                self._pools.pop(next(iter(self._pools))).close()
         for end in sorted(self._guard.resolve(url.host, url.port), key=lambda end: end.address in self._dead):
             key = (url.scheme, url.host, url.port, end.address)
             yield self._pools.get(key) or self._pools.setdefault(key, self._pool(url, end))
@@ -154,12 +161,14 @@ class Http:
     def _trust(self) -> dict[str, Any]:
         if not self._patience:
             return {"ca_certs": self._ca_file}
-        from urllib3.util.ssl_ import create_urllib3_context
+        if self._context is None:  # one for all hosts
+            from urllib3.util.ssl_ import create_urllib3_context
 
-        context = create_urllib3_context()
-        context.sslsocket_class = self._patience.tls
-        context.load_verify_locations(self._ca_file) if self._ca_file else context.load_default_certs()
-        return {"ssl_context": context}
+            context = create_urllib3_context()
+            context.sslsocket_class = self._patience.tls
+            context.load_verify_locations(self._ca_file) if self._ca_file else context.load_default_certs()
+            self._context = context
+        return {"ssl_context": self._context}
 
     def _watch(self, pool: HTTPConnectionPool) -> HTTPConnectionPool:
         if self._patience:

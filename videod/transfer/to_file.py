@@ -51,7 +51,7 @@ def send(
     sync = settings.fsync is not False
     parents, name = os.path.split(inner)
     try:
-        with _folder(base, parents, sync) as folder, _unnamed(folder, name) as (fd, source):
+        with open_folder(base, parents, sync) as folder, _unnamed(folder, name) as (fd, source):
             size, digest = _copy(path, fd, tools, on_progress)
             if sync:
                 os.fsync(fd)
@@ -67,8 +67,8 @@ def send(
 
 
 @contextmanager
-def _folder(base: str, parents: str, sync: bool) -> Iterator[int]:
-    """The folder `parents` below `base`, made where it is missing, as a descriptor."""
+def open_folder(base: str, parents: str, sync: bool) -> Iterator[int]:
+    """The folder `parents` below `base`, made where it is missing, as a descriptor; no link on the way is followed."""
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     os.makedirs(base, exist_ok=True)
     fd = os.open(base, flags)

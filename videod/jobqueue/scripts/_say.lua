@@ -34,3 +34,21 @@ local function now_ms()
   local now = redis.call('TIME')
   return now[1] * 1000 + math.floor(now[2] / 1000)
 end
+
+-- A batch's reply list, where its producer waits: `text` on it, unless the key is of another type.
+local function answer(list, keep, text)
+  local kind = redis.call('TYPE', list)['ok']
+  if kind ~= 'list' and kind ~= 'none' then return 0 end
+  redis.call('LPUSH', list, text)
+  if tonumber(keep) > 0 then redis.call('PEXPIRE', list, keep) end
+  return 1
+end
+
+-- The end of a job's marks, and of a batch (`list` not nil): `start`, if it was not said yet, and `end`.
+local function close(marks, list, keep)
+  if list then
+    if redis.call('HGET', marks, 'start') == false then answer(list, keep, 'start') end
+    answer(list, keep, 'end')
+  end
+  redis.call('DEL', marks)
+end

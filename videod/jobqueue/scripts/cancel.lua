@@ -1,7 +1,8 @@
 -- End a job that waits, or ask the node that runs it to end it, and drop what else waits under its id, so that none
 -- of it runs after all. Proves: the job ends `cancelled` once, in the transaction that removes all of this from the
 -- lists; where the record is no longer what the caller judged by, nothing is touched.
--- KEYS: job, cancel, events, outbox, then for each element: where it stands, reply (or job for none)
+-- KEYS: job, cancel, events, outbox, then for each element: where it stands, reply (or job for none); then marks,
+--       reply list of the batch (or none)
 -- ARGV: id, keep ms, events_max, state and token that the caller saw, callback, how many elements,
 --       what the first of them is: `own` (the record's envelope), `fresh` (a message without a record), or `copy` (to
 --       ask the node), for each element: itself, list or zset, its event; then field, value, ...
@@ -39,6 +40,7 @@ else
   if tonumber(keep) > 0 then redis.call('PEXPIRE', job, keep) end
   if callback ~= '' then redis.call('ZADD', KEYS[4], now_ms(), callback) end
   tell(1, 'cancelled')
+  close(KEYS[5 + 2 * count], KEYS[6 + 2 * count], keep)
 end
 for n = first == 'copy' and 1 or 2, count do
   if remove(n) > 0 then tell(n, 'duplicate') end

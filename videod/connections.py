@@ -1,0 +1,98 @@
+"""Who may open a connection for a download: so many of the daemon, of a task, to a host; shared out fairly.
+
+What becomes free goes to the task that was served longest ago: two small files do not wait behind a thousand of
+another task.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from collections.abc import Callable
+
+from videod.config.settings import Settings
+
+Start = Callable[[str, int], object]
+
+
+class Connections:
+    """What is open, and who waits. Thread-safe; one for each daemon."""
+
+    def __init__(self, settings: Callable[[], Settings]) -> None:
+        self._settings = settings
+        self.lock = threading.Lock()
+        self._lines: list[Line] = []
+        self._hosts: Counter[str] = Counter()
+        self._busy = 0
+
+    def line(self, start: Start) -> Line:
+        """A task's line; `start` is called with the host and the number of what may begin. It must not block, nor
+        call back: the lock is held."""
+        made = Line(self, start)
+        with self.lock:
+            self._lines.append(made)
+        return made
+
+    def serve(self) -> None:
+        """With the lock held: begin what may begin."""
+        settings = self._settings()
+        while self._busy < settings.connections and (found := self._next(settings)):
+            line, host = found
+            waits = line.waiting.pop(host)
+            number = waits.popleft()
+            if waits:  # its other hosts come first
+                line.waiting[host] = waits
+            line.busy += 1
+            self._busy += 1
+            self._hosts[host] += 1
+            self._lines.remove(line)
+            self._lines.append(line)
+            line.start(host, number)
+
+    def _next(self, settings: Settings) -> tuple[Line, str] | None:
+        for line in self._lines:
+            if line.busy < settings.connections_per_task:
+                for host in line.waiting:
+                    if self._hosts[host] < settings.connections_per_host:
+                        return line, host
+        return None
+
+    def freed(self, host: str) -> None:
+        """With the lock held: one connection to the host is over."""
+        self._busy -= 1
+        self._hosts[host] -= 1
+        if not self._hosts[host]:
+            del self._hosts[host]
+
+    def left(self, line: Line) -> None:
+        """With the lock held: the task is over."""
+        self._lines.remove(line)
+
+
+class Line:
+    """What one task waits for, by host. The lock is that of its Connections."""
+
+    def __init__(self, shared: Connections, start: Start) -> None:
+        self._shared = shared
+        self.start = start
+        self.waiting: dict[str, deque[int]] = {}
+        self.busy = 0
+
+    def add(self, host: str, *numbers: int) -> None:
+        """These wait for a connection to the host each, in this order."""
+        with self._shared.lock:
+            self.waiting.setdefault(host, deque()).extend(numbers)
+            self._shared.serve()
+
+    def done(self, host: str) -> None:
+        """One that was started is over."""
+        with self._shared.lock:
+            self.busy -= 1
+            self._shared.freed(host)
+            self._shared.serve()
+
+    def leave(self) -> None:
+        """Nothing more is started; what was calls `done` all the same."""
+        with self._shared.lock:
+            self.waiting.clear()
+            self._shared.left(self)

@@ -1,0 +1,230 @@
+"""Fetch many files into one folder, each whole under its name, over connections that all downloads share.
+
+A file that fails in a way that may pass waits and is tried again; the others go on. What is this machine's fault
+ends them all.
+"""
+
+from __future__ import annotations
+
+import heapq
+import queue
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from videod.config import Settings
+from videod.connections import Connections
+from videod.errors import (
+    BadMessage,
+    Damaged,
+    Denied,
+    Failure,
+    FetchFailed,
+    ForbiddenSource,
+    NotFound,
+    Stalled,
+    TooBig,
+    UploadDenied,
+)
+from videod.process import Tools
+from videod.space import Space
+from videod.transfer.asking import Asker
+from videod.transfer.guard import Guard
+from videod.transfer.part import discard, part_of
+from videod.transfer.parts import Watch
+from videod.transfer.streamed import Line, host_of, stream
+
+TICK = 0.1
+MOST_AT_ONCE = 64
+LONGEST_DELAY = 3600.0
+OF_THE_FILE = (BadMessage, Damaged, Denied, ForbiddenSource, NotFound, TooBig, UploadDenied)
+MAY_PASS = (FetchFailed, Stalled)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A file: where it is, its path below the folder, its SHA-256 in hex where that is known."""
+
+    url: str
+    path: str
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Came:
+    """What became of the file `n` of those wanted: its size and SHA-256, or the failure that was the last."""
+
+    n: int
+    bytes: int = 0
+    sha256: str = ""
+    failure: Failure | None = None
+
+
+class _Over(Exception):
+    """The job ends."""
+
+
+class Many:
+    """Used by one thread, which starts others for the time of `bring`. `received` adds up bodies, tries included."""
+
+    def __init__(
+        self, settings: Settings, tools: Tools, connections: Connections, space: Space | None, *, private: bool = True
+    ) -> None:
+        self._settings, self._tools, self._connections = settings, tools, connections
+        self._over = threading.Event()
+        self._lock = threading.Lock()
+        self._came: queue.SimpleQueue[tuple[Came, BaseException | None]] = queue.SimpleQueue()
+        self._parts: dict[int, float] = {}
+        self._space = space
+        self._silence = tools.stall_timeout or 3600.0
+        watch = Watch(self._check, self._count, self._silence, settings.connections_per_host)
+        self._asker = Asker(settings, Guard.of(settings, private=private), watch)
+        self.received = 0
+
+    def bring(
+        self,
+        wanted: Sequence[Wanted],
+        folder: str,
+        tries: int,
+        overwrite: bool,
+        on_came: Callable[[Sequence[Came]], None],
+        look: Callable[[float], None],
+    ) -> None:
+        """Fetch all; each is tried up to `tries` times.
+
+        `on_came` gets those that are whole or have failed for good, `look` several times a second how far all
+        are, 0.0 to 1.0. Raises DiskFull, NoRoom, TimedOut, Cancelled, OSError, what `on_came` raises.
+        """
+        line = Line(
+            self._settings, self._asker, self._space, folder, self._silence, self._check, self._wait, self._count
+        )
+        pool = ThreadPoolExecutor(min(self._settings.connections_per_task, len(wanted) or 1), "download")
+
+        def one(host: str, n: int) -> None:
+            came, failed = Came(n), None  # type: Came, BaseException | None
+            try:
+                came = self._one(n, wanted[n], line, overwrite)
+            except BaseException as error:
+                failed = error
+            finally:
+                self._parts.pop(n, None)
+                turns.done(host)
+                self._came.put((came, failed))
+
+        turns = self._connections.line(lambda host, n: pool.submit(one, host, n))
+        try:
+            rounds = _Rounds(tries, self._settings.retry_delay)
+            for host, numbers in self._by_host(wanted, rounds).items():
+                turns.add(host, *numbers)
+            done = 0
+            while done < len(wanted):
+                if ended := rounds.judge(self._ready(rounds.early)):
+                    done += len(ended)
+                    self._discard(ended, wanted, folder)
+                    on_came(ended)
+                for n in rounds.due():
+                    turns.add(host_of(wanted[n].url), n)
+                self._tools.check()
+                look(min(1.0, (done + sum(list(self._parts.values()))) / len(wanted)))
+        finally:
+            self._over.set()
+            turns.leave()
+            pool.shutdown()
+            self._asker.close()
+
+    @staticmethod
+    def _discard(ended: Sequence[Came], wanted: Sequence[Wanted], folder: str) -> None:
+        for came in ended:
+            if isinstance(came.failure, MAY_PASS):  # what is kept for another try gets none
+                discard(folder, wanted[came.n].path)
+
+    def _by_host(self, wanted: Sequence[Wanted], rounds: _Rounds) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = {}
+        for n, one in enumerate(wanted):
+            try:
+                found.setdefault(host_of(one.url), []).append(n)
+            except ForbiddenSource as error:
+                rounds.early.append((Came(n), error))
+        return found
+
+    def _ready(self, early: list[tuple[Came, BaseException | None]]) -> list[tuple[Came, BaseException | None]]:
+        """What ended; waits a moment for the first."""
+        found = early[:]
+        early.clear()
+        try:
+            while len(found) < MOST_AT_ONCE:
+                found.append(self._came.get(timeout=0 if found else TICK))
+        except queue.Empty:
+            pass
+        return found
+
+    def _one(self, n: int, one: Wanted, line: Line, overwrite: bool) -> Came:
+        self._check()
+
+        def on_part(part: float) -> None:
+            self._parts[n] = part
+
+        with part_of(line.folder, one.path, one.url, sync=self._settings.fsync is True) as part:
+            try:
+                stream(one.url, part, one.sha256, line, on_part)
+            except OF_THE_FILE:
+                part.drop()
+                raise
+            part.finish(overwrite=overwrite)
+            return Came(n, part.size, part.sha.hexdigest())
+
+    def _check(self) -> None:
+        self._tools.check()
+        if self._over.is_set():
+            raise _Over
+
+    def _wait(self, seconds: float) -> None:
+        self._over.wait(seconds)
+        self._check()
+
+    def _count(self, number: int) -> None:
+        with self._lock:
+            self.received += number
+
+
+class _Rounds:
+    """Which files are tried again, and when. `early`: what failed before it was tried."""
+
+    def __init__(self, tries: int, delay: float) -> None:
+        self._tries, self._delay = tries, delay
+        self._tried: dict[int, int] = {}
+        self._later: list[tuple[float, int]] = []
+        self.early: list[tuple[Came, BaseException | None]] = []
+
+    def judge(self, found: Sequence[tuple[Came, BaseException | None]]) -> list[Came]:
+        """Those that are through; raises what ends them all."""
+        ended = []
+        for came, failed in found:
+            if failed is None:
+                ended.append(came)
+            elif isinstance(failed, MAY_PASS):
+                tried = self._tried[came.n] = self._tried.get(came.n, 0) + 1
+                if tried >= self._tries:
+                    ended.append(Came(came.n, failure=failed))
+                else:
+                    heapq.heappush(self._later, (time.monotonic() + self._after(tried), came.n))
+            elif isinstance(failed, OF_THE_FILE):
+                ended.append(Came(came.n, failure=failed))
+            else:
+                raise failed
+        return ended
+
+    def _after(self, tried: int) -> float:
+        # ± 25 %, so that many do not come at once
+        spread = random.uniform(0.75, 1.25)  # noqa: S311
+        return min(self._delay * 2.0 ** min(tried - 1, 30), LONGEST_DELAY) * spread
+
+    def due(self) -> list[int]:
+        """Those whose next try is due."""
+        found = []
+        while self._later and self._later[0][0] <= time.monotonic():
+            found.append(heapq.heappop(self._later)[1])
+        return found
