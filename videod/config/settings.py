@@ -185,9 +185,9 @@ class Settings:
     deny_hosts: tuple[str, ...] = option("", v.hosts, "hosts that may not be reached; wins over allow_hosts", live=True)
     proxy: str = option("", v.proxy_url, "an HTTP proxy for all fetches, as http://host:port")
     fetch_connections: int = option("4", v.whole(1, 64), "ranges of one source fetched at once")
-    connections: int = option("100", v.whole(1, 10000), "connections of all downloads together (not in effect yet)")
-    connections_per_task: int = option("20", v.whole(1, 1000), "connections of one download (not in effect yet)")
-    connections_per_host: int = option("6", v.whole(1, 1000), "connections to one host (not in effect yet)")
+    connections: int = option("100", v.whole(1, 10000), "connections of all downloads together")
+    connections_per_task: int = option("20", v.whole(1, 1000), "connections of one download")
+    connections_per_host: int = option("6", v.whole(1, 1000), "connections of downloads to one host")
     cache_bytes: int = option("0", v.size, "parts of sources kept for other jobs on them; 0: none", live=True)
     recorder_jobs: int = option("1", v.whole(1, 100), "jobs at one recorder at once (not in effect yet)")
     # secrets, rights
