@@ -13,6 +13,7 @@ from collections.abc import Callable
 from videod.config.settings import Settings
 
 Start = Callable[[str, int], object]
+Trim = Callable[[str], object]
 
 
 class Connections:
@@ -25,18 +26,17 @@ class Connections:
         self._hosts: Counter[str] = Counter()
         self._busy = 0
 
-    def line(self, start: Start) -> Line:
-        """A task's line; `start` is called with the host and the number of what may begin. It must not block, nor
-        call back: the lock is held."""
-        made = Line(self, start)
+    def line(self, start: Start, trim: Trim = lambda host: None) -> Line:
+        """A task's line; `start` is called with the host and the number of what may begin, `trim` with a host to which
+        nothing may stay open that is not in use. They must not block, nor call back: the lock is held."""
+        made = Line(self, start, trim)
         with self.lock:
             self._lines.append(made)
         return made
 
     def serve(self) -> None:
         """With the lock held: begin what may begin."""
-        settings = self._settings()
-        while self._busy < settings.connections and (found := self._next(settings)):
+        while self._busy < self._settings().connections and (found := self._next()):
             line, host = found
             waits = line.waiting.pop(host)
             number = waits.popleft()
@@ -49,7 +49,8 @@ class Connections:
             self._lines.append(line)
             line.start(host, number)
 
-    def _next(self, settings: Settings) -> tuple[Line, str] | None:
+    def _next(self) -> tuple[Line, str] | None:
+        settings = self._settings()
         for line in self._lines:
             if line.busy < settings.connections_per_task:
                 for host in line.waiting:
@@ -57,12 +58,16 @@ class Connections:
                         return line, host
         return None
 
-    def freed(self, host: str) -> None:
-        """With the lock held: one connection to the host is over."""
+    def freed(self, line: Line, host: str) -> None:
+        """With the lock held: one connection of the line to the host is over, or goes on with its next file."""
+        line.busy -= 1
         self._busy -= 1
         self._hosts[host] -= 1
         if not self._hosts[host]:
             del self._hosts[host]
+        if self._next() != (line, host):
+            line.trim(host)
+        self.serve()
 
     def left(self, line: Line) -> None:
         """With the lock held: the task is over."""
@@ -72,9 +77,9 @@ class Connections:
 class Line:
     """What one task waits for, by host. The lock is that of its Connections."""
 
-    def __init__(self, shared: Connections, start: Start) -> None:
+    def __init__(self, shared: Connections, start: Start, trim: Trim) -> None:
         self._shared = shared
-        self.start = start
+        self.start, self.trim = start, trim
         self.waiting: dict[str, deque[int]] = {}
         self.busy = 0
 
@@ -87,9 +92,7 @@ class Line:
     def done(self, host: str) -> None:
         """One that was started is over."""
         with self._shared.lock:
-            self.busy -= 1
-            self._shared.freed(host)
-            self._shared.serve()
+            self._shared.freed(self, host)
 
     def leave(self) -> None:
         """Nothing more is started; what was calls `done` all the same."""

@@ -11,7 +11,7 @@ from typing import Any
 from videod.config.settings import Settings
 from videod.errors import BadMessage, RedisRefused
 from videod.events import Teller, stamp
-from videod.job import Head, head
+from videod.job import BATCH, Head, head
 from videod.jobqueue.connection import Connection, Script
 from videod.jobqueue.names import Names
 from videod.jobqueue.outbox import letter
@@ -125,7 +125,7 @@ class Steer:
         """Those of this id, in their order."""
         found: list[Waiting] = []
         for element in elements:
-            if ident.encode() not in element and b"\\u" not in element:
+            if ident.removeprefix(BATCH).encode() not in element and b"\\u" not in element:
                 continue  # reading all of a long list would take minutes
             try:
                 envelope = read_envelope(element)

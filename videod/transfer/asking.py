@@ -50,6 +50,11 @@ class Asker:
         for client in self._clients.values():
             client.close()
 
+    def trim(self, host: str) -> None:
+        """Keep no connection to a host that is not in use."""
+        for client in list(self._clients.values()):
+            client.trim(host)
+
     @contextmanager
     def answer(self, hops: Hops, asked: Mapping[str, str]) -> Iterator[tuple[Hops, BaseHTTPResponse]]:
         """The answer at the end of the way, and the way; `asked` are the headers of this request.

@@ -79,6 +79,12 @@ class Http:
             pool.close()
         self._pools.clear()  # their trust is 750 KiB, which a cycle through us would keep
 
+    def trim(self, host: str) -> None:
+        """Close the connections to a host that are kept for later; what is in use is closed when it ends."""
+        for key in [key for key in list(self._pools) if key[1] == host]:
+            if pool := self._pools.pop(key, None):
+                pool.close()
+
     @contextmanager
     def request(
         self, method: str, url: Url, headers: Mapping[str, str] | None = None, body: RawIOBase | bytes | None = None

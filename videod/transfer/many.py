@@ -114,7 +114,7 @@ class Many:
                 turns.done(host)
                 self._came.put((came, failed))
 
-        turns = self._connections.line(lambda host, n: pool.submit(one, host, n))
+        turns = self._connections.line(lambda host, n: pool.submit(one, host, n), self._asker.trim)
         try:
             rounds = _Rounds(tries, self._settings.retry_delay)
             for host, numbers in self._by_host(wanted, rounds).items():
