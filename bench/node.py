@@ -61,6 +61,17 @@ class Node:
             sys.exit(f"{event}\n{self._daemon.log[-3000:]}")
         return Cost(wall, self._cpu() - before, event)
 
+    def ended(self, message: dict[str, Any], ident: str) -> dict[str, Any]:
+        """Push a message that has its id, and wait for its final event."""
+        push(self._redis.client(), message)
+        return final(self._redis.client(), ident, 900)
+
+    @property
+    def pid(self) -> int:
+        """The daemon's."""
+        assert self._daemon.pid
+        return self._daemon.pid
+
     def _cpu(self) -> float:
         """Of the daemon and of its children that have ended."""
         fields = Path(f"/proc/{self._daemon.pid}/stat").read_text().rpartition(")")[2].split()

@@ -64,15 +64,18 @@ class Space:
         NoRoom: no job that ends would make any, since what is downloaded is not scratch.
         """
         settings, disk = self._settings(), os.stat(folder).st_dev
-        with self._lock:
-            for more in (self._spare, lambda: None):
-                free = shutil.disk_usage(folder).free - settings.min_free - self._coming[disk]
-                if disk == os.stat(settings.work_dir).st_dev:
-                    free -= sum(max(0, size - _used(other)) for other, size in self._promised.items())
+        scratch = disk == os.stat(settings.work_dir).st_dev
+        for more in (self._spare, lambda: None):
+            # looked at without the lock: all that download would wait for the disk
+            free = shutil.disk_usage(folder).free - settings.min_free
+            used = {other: _used(other) for other in list(self._promised)} if scratch else {}
+            with self._lock:
+                free -= self._coming[disk]
+                free -= sum(max(0, self._promised.get(other, 0) - there) for other, there in used.items())
                 if size <= free:
                     self._coming[disk] += size
                     return disk
-                more()
+            more()
         text = f"a file needs {size >> 20} MiB and {max(0, free) >> 20} MiB are free beside min_free"
         raise NoRoom(f"{text}: {folder}: make room, or use a larger disk")
 

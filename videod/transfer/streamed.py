@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 MAX_TRIES = 6
 MAX_ANEW = 2
-PIECE = 128 << 10
+PIECE = 256 << 10
 # asked for on the disk at once where the length is not known
 AHEAD = 16 << 20
 
@@ -223,18 +223,20 @@ class _One:
         if not space:
             yield lambda size: None
             return
-        left = (part.total - part.size) if part.total is not None else AHEAD
-        disk = space.expect(self._line.folder, left)
+        kept = (part.total - part.size) if part.total is not None else AHEAD
+        disk, written = space.expect(self._line.folder, kept), 0
 
         def wrote(size: int) -> None:
-            nonlocal left
-            if size > left:
+            nonlocal kept, written
+            written += size
+            if written > kept or written >= AHEAD:
+                space.arrived(disk, min(written, kept))
+                kept, written = kept - min(written, kept), 0
+            if not kept and part.total is None:
+                kept = AHEAD
                 space.expect(self._line.folder, AHEAD)
-                left += AHEAD
-            space.arrived(disk, size)
-            left -= size
 
         try:
             yield wrote
         finally:
-            space.arrived(disk, left)
+            space.arrived(disk, kept)

@@ -1,0 +1,135 @@
+"""Many files of one task: videod's batch against `xargs -P20 wget`, and aiohttp where it is there; ratios.
+
+    python bench/batch.py [--times N]
+
+nginx on loopback serves the files. Memory is that of the daemon's process above idle (PSS, its highest while the task
+runs); aiohttp runs 20 downloads at once, as the batch does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench.node import Nginx, Node
+
+SETS = {"100 x 10 MB": (100, 10_000_000), "1000 x 100 KB": (1000, 100_000)}
+AIOHTTP = """
+import asyncio, sys, aiohttp
+async def one(session, gate, url, path):
+    async with gate, session.get(url) as response:
+        with open(path, "wb") as file:
+            async for piece in response.content.iter_chunked(1 << 16):
+                file.write(piece)
+async def main(folder, urls):
+    gate = asyncio.Semaphore(20)
+    async with aiohttp.ClientSession() as session:
+        await asyncio.gather(*(one(session, gate, u, f"{folder}/{n}") for n, u in enumerate(urls)))
+asyncio.run(main(sys.argv[1], sys.stdin.read().split()))
+"""
+
+
+def pss(pid: int) -> float:
+    """MB."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("Pss:")).split()[1]) / 1000
+
+
+class Peak(threading.Thread):
+    """The highest PSS of a process while it is watched."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__()
+        self.pid, self.over = pid, threading.Event()
+        self.idle = self.most = pss(pid)
+
+    def run(self) -> None:
+        while not self.over.wait(0.1):
+            self.most = max(self.most, pss(self.pid))
+
+
+def timed(work: Callable[[], object]) -> float:
+    begun = time.monotonic()
+    work()
+    return time.monotonic() - begun
+
+
+def wget(urls: list[str], folder: Path) -> None:
+    argv = ["xargs", "-P20", "-n1", "wget", "-q", "-P", str(folder)]
+    subprocess.run(argv, input="\n".join(urls), text=True, check=True)
+
+
+def aiohttp(urls: list[str], folder: Path) -> None:
+    subprocess.run([sys.executable, "-c", AIOHTTP, str(folder)], input="\n".join(urls), text=True, check=True)
+
+
+def videod(node: Node, urls: list[str], ident: str) -> None:
+    entries = [{"fn": url.rpartition("/")[2], "url": url} for url in urls]
+    event = node.ended({"task_id": ident, "task_info": entries}, f"batch:{ident}")
+    if event["event"] != "done":
+        sys.exit(json.dumps(event)[:2000])
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--times", type=int, default=3)
+    times = options.parse_args().times
+    node = Node(max_worker=1, connections_per_host=20)
+    root = node.folder / "www"
+    root.mkdir()
+    for count, size in SETS.values():
+        body = os.urandom(size)
+        for n in range(count):
+            (root / f"{size}-{n}.bin").write_bytes(body)
+    nginx = Nginx(node.folder, root, 1 << 20)
+    peers: dict[str, Callable[[list[str], Path], object]] = {"xargs wget": wget}
+    if importlib.util.find_spec("aiohttp"):
+        peers["aiohttp"] = aiohttp
+    try:
+        videod(node, [nginx.url("100000-0.bin")], "warm")
+        for title, (count, size) in SETS.items():
+            urls = [nginx.url(f"{size}-{n}.bin") for n in range(count)]
+            spent: dict[str, list[float]] = {}
+            for turn in range(times):
+                spent.setdefault("videod", []).append(
+                    timed(lambda urls=urls, t=f"{size}-{turn}": videod(node, urls, t))
+                )  # type: ignore[misc]
+                shutil.rmtree(node.folder / "state/downloads")
+                for name, peer in peers.items():
+                    folder = node.folder / "peer"
+                    folder.mkdir()
+                    spent.setdefault(name, []).append(timed(lambda urls=urls, p=peer, f=folder: p(urls, f)))  # type: ignore[misc]
+                    shutil.rmtree(folder)
+            peak = Peak(node.pid)  # by itself: to be looked at costs time
+            peak.start()
+            videod(node, urls, f"{size}-peak")
+            peak.over.set()
+            peak.join()
+            shutil.rmtree(node.folder / "state/downloads")
+            ours = statistics.median(spent["videod"])
+            for name, seconds in spent.items():
+                middle = statistics.median(seconds)
+                rate = count * size / middle / 1e6
+                print(
+                    f"{title:14} {name:10} {middle:7.2f} s {rate:8.0f} MB/s   videod/it {ours / middle:.2f}", flush=True
+                )
+            print(f"{title:14} daemon's memory above idle: {peak.most - peak.idle:.1f} MB")
+    finally:
+        nginx.close()
+        node.close()
+
+
+if __name__ == "__main__":
+    main()
