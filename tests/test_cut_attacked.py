@@ -71,3 +71,5 @@ def test_parameter_sets_that_come_once_on_the_way(studio: Studio) -> None:
     videos.ffmpeg("-r", "25", "-i", str(both), "-c", "copy", str(film))
     out, made = studio.cut(film, 4.1, 5.5, "smart")
     assert videos.numbers(out) == list(range(103, 138)) and made.cut == "encode"
+    out, made = studio.cut(film, 4.1, 5.5, "keyframe")  # from a key frame behind them
+    assert videos.numbers(out) == list(range(95, 138)) and made.cut == "encode" and "flaw" in made.warnings[0]

@@ -19,7 +19,7 @@ from videod.media.model import Cut, Media, Plan, Source
 from videod.media.ownsound import with_own_sound
 from videod.media.plan import MICRO, micro, plan
 from videod.media.probe import Bounds
-from videod.media.reading import Complaints
+from videod.media.reading import GAP, Complaints
 from videod.media.room import check_room
 from videod.media.smart import smart_cut
 from videod.media.sound import Span
@@ -164,8 +164,10 @@ def _copy(work: _Work) -> Cut:
             ("\n".join(complaints.lines), None) if code else _flaw(work, work.plan.pts, sounds, encoded=False)
         )
         if media and not wrong:
-            _refuse_broken(work)
-            return _cut(work, media, work.plan.count, work.plan.cut, silent)
+            wrong = _refuse_broken(work)
+            if not wrong:
+                return _cut(work, media, work.plan.count, work.plan.cut, silent)
+            break
     _refuse_damage(work)
     # what cannot be copied without a flaw is encoded: the frames asked for come first
     again = plan(work.source.media, work.source.frames, *_seconds(work.plan), "encode")
@@ -184,15 +186,18 @@ def _flaw(work: _Work, wanted: array[int], spans: list[Span], *, encoded: bool) 
     return flaw(work.out, wanted, work.plan.time_base, spans, size, work.tools, work.settings)
 
 
-def _refuse_broken(work: _Work) -> None:
-    """Decode a copied output once; what the decoder complains about lies in the source."""
+def _refuse_broken(work: _Work) -> str:
+    """Decode a copied output once; what the decoder complains about lies in the source. If not, what it says: the
+    copy lacks what lies before it, as parameter sets that come once."""
     result = decoded(work.out, work.tools, work.threads, work.source.media.max_pixels)
     if missing := work.plan.count - result.frames:
         what = f"{missing} frames cannot be decoded"
         raise Damaged("the video is broken inside the wanted part", detail=what, stage="cut")
     # packets that could not be read are missed by nobody who decodes the others
-    if result.complaints or work.source.frames.doubts:
-        _refuse_damage(work)
+    if (result.complaints or work.source.frames.doubts) and _refuse_damage(work):
+        # the pictures that an open GOP shows before its key frame are not in the copy: a gap is no fault of it
+        return next((line for line in result.complaints if GAP not in line), "")
+    return ""
 
 
 def _refuse_damage(work: _Work) -> bool:
