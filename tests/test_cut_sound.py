@@ -114,3 +114,26 @@ def test_within_a_pause(studio: Studio, how: str, container: str) -> None:  # no
     out, made = studio.cut(film, 2.5, 3.7, how, preset(container=container))
     assert made.cut == how and videos.look(out).beeps == [[]]
     assert made.warnings == ("1 sound tracks have nothing in this part: silence",)
+
+
+def test_sound_of_which_nut_knows_nothing(studio: Studio) -> None:  # noqa: F811
+    sound = ("-strict", "-2", "-ac", "2", "-c:a", "s302m")
+    film = videos.encode(
+        studio.master(), studio.new("aes.ts"), picture=(*H264, "-x264-params", "open-gop=1"), sound=sound
+    )
+    # with a gap of the clock that makes it damaged somewhere, so that the part is looked at by itself
+    raw = bytearray(film.read_bytes())
+    raw[188 * 40 : 188 * 42] = bytes(188 * 2)
+    film.write_bytes(raw)
+    out, made = studio.cut(film, 3.52, 5.3)
+    assert videos.numbers(out) == list(range(88, 133)) and videos.look(out).worst_sync() <= 0.025
+
+
+def test_a_straightened_copy_keeps_each_track(studio: Studio) -> None:  # noqa: F811
+    sound = ("-map", "0:v", "-map", "0:a", "-map", "0:a", "-c:a:0", "wmav2", "-c:a:1", "pcm_s16le")
+    film = videos.encode(studio.master(), studio.new("two.avi"), picture=H264, sound=sound)
+    out, made = studio.cut(film, 1.52, 4.2)
+    seen = videos.look(out)
+    assert made.frames == len(seen.numbers) and len(seen.beeps) == 2
+    # beside this sound ffmpeg leaves the places of two pictures empty, as those of a delay of the sound
+    assert max(seen.worst_sync(0), seen.worst_sync(1)) <= 0.1

@@ -18,6 +18,8 @@ _SOUND = {
     "mkv": _MP4_SOUND | {"vorbis", "truehd", "wmav2", "wmav1", "wmapro"},
     "ts": frozenset({"aac", "mp3", "mp2", "ac3", "eac3", "dts", "opus"}),
 }
+# of the others NUT has no tag, or one that does not lead back to the codec
+_NUT_SOUND = frozenset({"aac", "mp3", "mp2", "ac3", "eac3", "dts", "opus", "vorbis", "speex"})
 _SUBTITLES = {"mkv": frozenset({"subrip", "ass", "webvtt", "hdmv_pgs_subtitle", "dvd_subtitle"})}
 _SUBTITLES |= {"mp4": frozenset({"mov_text"}), "mov": frozenset({"mov_text"}), "ts": frozenset({"dvb_subtitle"})}
 
@@ -29,11 +31,11 @@ def holds_picture(container: str, codec: str) -> bool:
 
 def holds_sound(container: str, codec: str) -> bool:
     """Whether a sound track of `codec` can be copied into `container`."""
-    if container == "nut":  # our own intermediate files
-        return True
+    if codec.startswith("pcm_") and container == "nut":  # our own intermediate files
+        return codec not in {"pcm_bluray", "pcm_dvd"}
     if codec.startswith("pcm_"):
         return container == "mkv" or (container == "mov" and codec not in {"pcm_u8", "pcm_bluray", "pcm_dvd"})
-    return codec in _SOUND[container]
+    return codec in (_NUT_SOUND if container == "nut" else _SOUND[container])
 
 
 def holds_subtitles(container: str, codec: str) -> bool:

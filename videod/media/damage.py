@@ -107,6 +107,7 @@ def _beyond_entry(source: Source, part: Plan, result: Decoded, preset: Preset, t
 def _tried(source: Source, part: Plan, preset: Preset, tools: Tools) -> Decoded:
     """Copy the packets of `part` into a file and decode it. Raises EncodeFailed if they cannot be read."""
     heard, spans = audible(source, part, tools)
+    # what is wrong with sound that NUT does not hold is not looked for
     pairs = [(track, span) for track, span in zip(heard.media.audio, spans, strict=True) if argv.copies("nut", track)]
     heard = replace(heard, media=replace(heard.media, audio=tuple(track for track, _ in pairs)))
     spans = [span for _, span in pairs]

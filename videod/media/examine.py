@@ -15,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from videod.errors import Damaged
+from videod.media.containers import holds_sound
 from videod.media.frames import UNKNOWN, Table, counted, read_table, seams, shown, trouble
 from videod.media.model import Frames, Media, Source
 from videod.media.probe import Bounds, probe
@@ -75,7 +76,10 @@ def _copied(media: Media, tools: Tools, settings: Bounds, filters: list[str], at
     argv += ["-map", f"0:{media.video.index}"]
     for track in media.audio:
         argv += ["-map", f"0:{track.index}"]
-    argv += ["-c", "copy", "-copy_unknown", "-max_muxing_queue_size", "9999"]
+    argv += ["-c", "copy"]
+    for n, track in enumerate(media.audio):
+        argv += [] if holds_sound("nut", track.codec) else [f"-c:a:{n}", "pcm_s24le"]
+    argv += ["-copy_unknown", "-max_muxing_queue_size", "9999"]
     argv += ["-bsf:v", ",".join(filters)] if filters else []
     result = tools.run([*argv, "-f", "nut", f"file:{out}"], may_fail=True)
     check_room(result)
@@ -88,7 +92,7 @@ def _renamed(media: Media, copy: Media) -> Media:
     """`media` as it is found in its copy: only where and when things are has changed."""
     video = replace(media.video, index=0, time_base=copy.video.time_base, start=copy.video.start)
     pairs = zip(media.audio, copy.audio, strict=False)
-    audio = tuple(replace(old, index=new.index, time_base=new.time_base) for old, new in pairs)
+    audio = tuple(replace(old, index=new.index, codec=new.codec, time_base=new.time_base) for old, new in pairs)
     return replace(media, path=copy.path, formats=copy.formats, video=video, audio=audio)
 
 
