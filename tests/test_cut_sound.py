@@ -137,3 +137,12 @@ def test_a_straightened_copy_keeps_each_track(studio: Studio) -> None:  # noqa: 
     assert made.frames == len(seen.numbers) and len(seen.beeps) == 2
     # beside this sound ffmpeg leaves the places of two pictures empty, as those of a delay of the sound
     assert max(seen.worst_sync(0), seen.worst_sync(1)) <= 0.1
+
+
+@pytest.mark.parametrize("sound", [("speex.flv", "libspeex", "16000"), ("true.mkv", "tta", "48000")])
+@pytest.mark.parametrize("how", ["smart", "encode", "keyframe"])
+def test_sound_whose_channels_have_no_layout(studio: Studio, sound: tuple[str, str, str], how: str) -> None:  # noqa: F811
+    name, codec, rate = sound
+    film = videos.encode(studio.master(), studio.new(name), picture=H264, sound=("-c:a", codec, "-ar", rate))
+    out, made = studio.cut(film, 1.52, 3.3, how)
+    assert made.cut == how and videos.look(out).worst_sync() <= 0.025

@@ -131,7 +131,7 @@ def _sound(track: Audio, n: int, plan: Plan, bounds: tuple[Fraction, Fraction | 
         chain = f"{filters.silence(track, plan.duration)}[silence{n}]"
         argv = ["-filter_complex", chain, "-map", f"[silence{n}]"]
     else:
-        argv = ["-map", f"0:{track.index}", f"-filter:a:{n}", filters.sound(*bounds)]
+        argv = ["-map", f"0:{track.index}", f"-filter:a:{n}", filters.sound(*bounds, track.channels)]
     return [*argv, f"-c:a:{n}", preset.audio, f"-b:a:{n}", str(preset.audio_rate)]
 
 

@@ -62,10 +62,12 @@ def kept(plan: Plan, preset: Preset) -> array[int]:
     return left
 
 
-def sound(begin: Fraction, end: Fraction | None) -> str:
+def sound(begin: Fraction, end: Fraction | None, channels: int) -> str:
     """The chain of a sound track: cut to the sample, gaps and a late begin filled with silence."""
     trim = f"atrim=start={_decimal(begin)}" + ("" if end is None else f":end={_decimal(end)}")
-    return f"{trim},asetpts=PTS-({_ratio(begin)})/TB,aresample=async=1:min_hard_comp=0.02:first_pts=0"
+    # some decoders (Speex, TTA) name no layout, and encoders want one
+    layout = {1: ",aformat=channel_layouts=mono", 2: ",aformat=channel_layouts=stereo"}.get(channels, "")
+    return f"{trim},asetpts=PTS-({_ratio(begin)})/TB,aresample=async=1:min_hard_comp=0.02:first_pts=0{layout}"
 
 
 def silence(track: Audio, lasts: Fraction) -> str:
