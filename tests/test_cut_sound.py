@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests import videos
-from tests.media_fixtures import Studio, preset, studio  # noqa: F401
+from tests.media_fixtures import Bounds, Studio, preset, studio  # noqa: F401
+from videod.media.cut import cut
+from videod.media.film import Film
 
 TONE = ("-f", "lavfi", "-i", "sine=frequency=700:sample_rate=48000:duration=6", "-map", "0:v", "-map", "1:a")
 H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-g", "25", "-bf", "0")
@@ -146,3 +148,30 @@ def test_sound_whose_channels_have_no_layout(studio: Studio, sound: tuple[str, s
     film = videos.encode(studio.master(), studio.new(name), picture=H264, sound=("-c:a", codec, "-ar", rate))
     out, made = studio.cut(film, 1.52, 3.3, how)
     assert made.cut == how and videos.look(out).worst_sync() <= 0.025
+
+
+class Whole:
+    """A remote file of which all is there."""
+
+    def __init__(self, path: Path) -> None:
+        self._data = path.read_bytes()
+        self.size = len(self._data)
+
+    def read(self, start: int, length: int) -> bytes:
+        return self._data[start : start + length]
+
+    def fetch(self, *what: object) -> int:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("how", ["smart", "keyframe"])
+def test_the_window_of_a_remote_file_has_silent_tracks_too(studio: Studio, how: str) -> None:  # noqa: F811
+    path = partly(studio, "aac.mp4", "-c:a", "aac")
+    window = Film(Whole(path)).window(2.56, 4.2, how, "mp4")
+    part, out = studio.new("window.mp4"), studio.new("out.mp4")
+    window.write(path, part)
+    source = studio.examine(part)
+    made = cut(source, window.moved(source), out, preset(), studio.tools(), Bounds())
+    assert made.cut == how and made.warnings == ("1 sound tracks have nothing in this part: silence",)
+    seen = videos.look(out)
+    assert seen.beeps[0] == [] and seen.worst_sync(1) <= 0.025
