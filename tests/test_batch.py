@@ -221,15 +221,15 @@ def test_kill_9_in_the_middle(daemon: Daemon, r, origin: Origin) -> None:  # noq
     bodies = {f"f{n}": os.urandom(50_000) for n in range(40)}
     big = os.urandom(3_000_000)
     pages = [Page(big, stall_after=1_000_000), Page(big, stall_after=1_500_000), Page(big)]
-    # the later ones are not to be had before the second kill
-    slow = {name: [Page(body, stall_after=10), Page(body)] if n > 30 else [Page(body)] for n, (name, body) in
-            enumerate(bodies.items())}  # fmt: skip
-    listed = [("big", origin.put("/big", *pages)), *((n, origin.put("/" + n, *p)) for n, p in slow.items())]
+    pages_of = {name: Page(body, stall_after=None if n <= 30 else 10) for n, (name, body) in enumerate(bodies.items())}
+    listed = [("big", origin.put("/big", *pages)), *((name, origin.put("/" + name, p)) for name, p in pages_of.items())]
     push(r, task("k", *listed), queue=BATCH)
     part = daemon.state / "downloads" / "k" / "big.part"
     early = [name for n, name in enumerate(bodies) if n <= 30]
     until(lambda: set(early) <= {*answers(r, "k")} and part.stat().st_size >= 900_000, 20, "the early ones are whole")
     daemon.kill()
+    for name, body in bodies.items():
+        origin.put("/" + name, body)
     before = Counter(seen.path for seen in origin.seen())
     daemon.start()
     until(lambda: len(origin.seen("/big")) == 2 and part.stat().st_size >= 2_000_000, 20, "it goes on")

@@ -34,7 +34,8 @@ class FileNames:
             raise BadMessage("another file of this job has this name")
         if made in self._kept or not self._files.isdisjoint(beside(made)):
             raise BadMessage("another file of this job is written under this name")
-        if made in self._folders or above & (self._files | self._kept) or self._folders & {*beside(made)}:
+        blocked = any(folder in self._files or folder in self._kept for folder in above)
+        if blocked or not self._folders.isdisjoint((made, *beside(made))):
             raise BadMessage("a file and a folder of this job have one name")
         self._files.add(made)
         self._kept.update(beside(made))

@@ -224,6 +224,20 @@ def pieces(response: BaseHTTPResponse, size: int = BLOCK) -> Iterator[bytes]:
         raise _broken(error) from None
 
 
+def arriving(response: BaseHTTPResponse, size: int = BLOCK) -> Iterator[bytes]:
+    """As `pieces`, each as soon as it is there: what came before the connection was reset is not lost with it."""
+    from urllib3.exceptions import HTTPError
+
+    if response.chunked or not hasattr(response, "read1"):
+        yield from pieces(response, min(size, 64 << 10))
+        return
+    try:
+        while piece := response.read1(size, decode_content=False):
+            yield piece
+    except (HTTPError, OSError) as error:
+        raise _broken(error) from None
+
+
 def text(response: BaseHTTPResponse, longest: int = 4096) -> str:
     """The beginning of the body, for error texts."""
     found = b""

@@ -104,17 +104,14 @@ class Part:
     def _take_up(self) -> bool:
         """What an earlier run left, where its note fits; else nothing is there. A part from before the machine
         started is not believed: its last blocks may never have been written."""
-        note, size = self._read_note(), os.fstat(self._fd).st_size
+        size = os.fstat(self._fd).st_size
+        note = self._read_note() if size else {}
         total, found = note.get("total"), note.get("validator")
-        sound = isinstance(found, str) and _VALIDATOR.fullmatch(found)
-        if (
-            not (sound and isinstance(total, int) and 0 < size < total)
-            or note.get("url") != self._url
-            or note.get("boot") != _boot()
-        ):
-            self.reset()
+        sound = isinstance(found, str) and _VALIDATOR.fullmatch(found) and isinstance(total, int) and size < total
+        if not sound or note.get("url") != self._url or note.get("boot") != _boot():
+            os.ftruncate(self._fd, 0)
+            self._drop_note()
             return False
-        os.lseek(self._fd, 0, os.SEEK_SET)
         while piece := os.read(self._fd, _STEP):
             self.sha.update(piece)
         self.size, self.total, self.validator, self._noted = size, total, str(found), True
@@ -122,11 +119,13 @@ class Part:
 
     def reset(self) -> None:
         """Nothing of it is there."""
-        os.ftruncate(self._fd, 0)
-        os.lseek(self._fd, 0, os.SEEK_SET)
-        self.sha = hashlib.sha256()
+        if self.size:
+            os.ftruncate(self._fd, 0)
+            os.lseek(self._fd, 0, os.SEEK_SET)
+            self.sha = hashlib.sha256()
+        if self._noted:
+            self._drop_note()
         self.size, self.total, self.validator, self.earlier = 0, None, "", False
-        self._drop_note()
 
     def write(self, piece: bytes) -> None:
         """The next bytes."""
@@ -176,7 +175,8 @@ class Part:
             os.rename(self._part, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
         else:
             self._put_beside()
-        self._drop_note()
+        if self._noted:
+            self._drop_note()
         if self._sync:
             os.fsync(self._folder)
 

@@ -16,7 +16,7 @@ from videod.errors import Damaged, FetchFailed, Stalled, TooBig
 from videod.space import Space
 from videod.transfer.answers import Hops, gone_wrong, range_of, validator
 from videod.transfer.asking import Asker
-from videod.transfer.http import Broken, Silent, pieces
+from videod.transfer.http import Broken, Silent, arriving
 from videod.transfer.part import Part
 from videod.transfer.parts import Refused
 from videod.transfer.parts_http import Pace
@@ -151,7 +151,7 @@ class _One:
                 self._whole(response, end.url)
             rate = source_of(end.url, self._line.settings.sources).limit_rate
             pace = Pace(self._line.check)
-            coming = self._counted(pieces(response, PIECE))
+            coming = self._counted(arriving(response, PIECE))
             self._take(coming, lambda size: pace.spend(size, rate))
         if part.total is not None and part.size != part.total:
             raise Broken("it ended early")
