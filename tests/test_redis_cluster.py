@@ -110,3 +110,19 @@ def test_names_without_a_tag_and_the_wrong_node(daemon: Daemon) -> None:
             assert done.returncode == 1, done
             assert f"set 'redis' to 127.0.0.1:{owner.port}" in done.stderr + done.stdout
         assert len(daemon.command("start", "prod").stderr.splitlines()) == 1
+
+
+def test_a_batch_on_a_cluster(daemon: Daemon) -> None:
+    with Cluster(1) as cluster:
+        client = cluster.nodes[0].client()
+        task = json.dumps({"task_id": "t", "task_info": [{"fn": "a", "url": "/none"}]})
+        for prefix, answered in (("{videod}resp_", True), ("resp_", False)):
+            daemon.start(redis=cluster.nodes[0].url, prefix="{videod}:", batch_reply_prefix=prefix, **NAMES)
+            client.lpush("{videod}batch", task)
+            ends = 1 if answered else 2
+            until(lambda ends=ends: told(client, "batch:t").count("dead") == ends, 20, "it ended")
+            said = client.lrange(f"{prefix}t", 0, -1)
+            assert (said[-1:] + said[:1]) == (["start", "end"] if answered else [])
+            assert len(said) == (3 if answered else 0)
+            assert daemon.stop() == 0
+        assert "resp_t: no list that Redis lets us write to" in daemon.log

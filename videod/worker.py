@@ -137,8 +137,9 @@ class Worker:
             verdict = flight.insist(lambda: self._queue.announce(ours, said))
             if verdict == "gone":
                 raise Cancelled("no longer ours: nothing is announced")
-            if verdict == "deaf":
-                opened.log.warn(f"{self._queue.names.batch_reply(ours.envelope.id)} cannot be written to as a list")
+            text = f"{self._queue.names.batch_reply(ours.envelope.id)}: no list that Redis lets us write to"
+            if verdict == "deaf" and text not in opened.log.warnings:
+                opened.log.warn(text)
 
         begun = time.monotonic()
         try:

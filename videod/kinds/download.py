@@ -169,6 +169,7 @@ class _Work:
                 failed.append((file, f"{one.failure.code}: {one.failure.message}"))
                 continue
             self._whole[file.n] = one
+            self._ctx.log.debug(f"{file.name[:200]!r} is whole: {one.bytes} bytes")
             if self._stays:
                 output = self._output(file, one)
                 said.append(Said(str(file.n), output.as_dict(), file.name, output=output))

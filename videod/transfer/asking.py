@@ -29,6 +29,11 @@ class Pinned(Guard):
         found = self._known.get((host, port)) or super().resolve(host, port)
         return self._known.setdefault((host, port), found)
 
+    def forget(self, host: str) -> None:
+        """Look it up anew."""
+        for known in [known for known in list(self._known) if known[0] == host]:
+            self._known.pop(known, None)
+
     def check_unresolved(self, host: str, port: int) -> None:
         """As the guard does."""
         if (host, port) not in self._known:
@@ -49,6 +54,10 @@ class Asker:
         """Close all connections."""
         for client in self._clients.values():
             client.close()
+
+    def forget(self, host: str) -> None:
+        """Look a host up anew when it is asked next: it may have moved."""
+        self._guard.forget(host)
 
     def trim(self, host: str) -> None:
         """Keep no connection to a host that is not in use."""

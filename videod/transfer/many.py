@@ -109,6 +109,7 @@ class Many:
                 came = self._one(n, wanted[n], line, overwrite)
             except BaseException as error:
                 failed = error
+                self._asker.forget(host)
             finally:
                 self._parts.pop(n, None)
                 turns.done(host)
