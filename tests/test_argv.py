@@ -165,3 +165,8 @@ def test_a_pick_finds_each_frame_once() -> None:
     assert heard is not None
     assert (heard[0].low, heard[0].high) == (0, 1)
     assert pick.sound(listing, 1, (Fraction(9), None)) is None
+
+
+def test_silence_takes_no_rate_that_nobody_can_encode() -> None:
+    for rate, used in ((44_100, 44_100), (4_000_000_000, 48_000), (1, 48_000)):
+        assert f"sample_rate={used}," in filters.silence(replace(AUDIO, sample_rate=rate), Fraction(2))

@@ -73,7 +73,9 @@ def sound(begin: Fraction, end: Fraction | None, channels: int) -> str:
 def silence(track: Audio, lasts: Fraction) -> str:
     """A source of silence in place of a track."""
     layout = {1: "mono", 2: "stereo", 6: "5.1"}.get(track.channels, "stereo")
-    return f"anullsrc=channel_layout={layout}:sample_rate={track.sample_rate},atrim=end={_decimal(lasts)}"
+    # a header may claim a billion
+    rate = track.sample_rate if 8000 <= track.sample_rate <= 96_000 else 48_000
+    return f"anullsrc=channel_layout={layout}:sample_rate={rate},atrim=end={_decimal(lasts)}"
 
 
 def upright(video: Video) -> tuple[int, int]:
