@@ -20,6 +20,7 @@ from videod.context import Context
 from videod.errors import BadMessage, Cancelled, Failure, Partial, Temporary, UploadDenied
 from videod.events import Output, Said
 from videod.job import BATCH, Job, is_batch
+from videod.redact import hide
 from videod.transfer import upload
 from videod.transfer.archive import archive
 from videod.transfer.listed import File, check, files_of
@@ -29,6 +30,8 @@ from videod.transfer.urls import name_of
 
 # percent of the job where results are sent on
 SENDING = 30
+# in the job record; the log has all
+MOST_WARNINGS = 20
 
 
 @dataclass(frozen=True)
@@ -166,7 +169,7 @@ class _Work:
         for one in came:
             file = wanted[one.n]
             if one.failure:
-                failed.append((file, f"{one.failure.code}: {one.failure.message}"))
+                failed.append((file, self._why(one.failure)))
                 continue
             self._whole[file.n] = one
             self._ctx.log.debug(f"{file.name[:200]!r} is whole: {one.bytes} bytes")
@@ -182,9 +185,13 @@ class _Work:
     def _fail(self, failed: Sequence[tuple[File, str]]) -> None:
         for file, why in failed:
             self._failed[file.n] = why
-            self._ctx.log.warn(f"{file.name[:200]!r}: {why}")
+            say = self._ctx.log.warn if len(self._failed) <= MOST_WARNINGS else self._ctx.log.info
+            say(f"{file.name[:200]!r}: {why}")
         if failed:
             self._ctx.book.announce([Said(str(file.n), {"error": why}, file.name, why) for file, why in failed])
+
+    def _why(self, failure: Failure) -> str:
+        return f"{failure.code}: {hide(failure.message, self._ctx.settings.secret_values)}"
 
     def _output(self, file: File, came: Came) -> Output:
         url = "file://" + quote(os.path.join(self._params.folder, file.path))
@@ -242,7 +249,7 @@ class _Work:
         """The last attempt failed as a whole: so did what is not whole yet."""
         if self._stays:
             self._ctx.outputs[:] = [self._output(f, self._whole[f.n]) for f in self._params.files if f.n in self._whole]
-        why = f"{failure.code}: {failure.message}"
+        why = self._why(failure)
         known = {*self._failed, *(self._whole if self._stays else (int(n) for n in self._sent if n != "zip"))}
         self._fail([(file, why) for file in self._params.files if file.n not in known])
 

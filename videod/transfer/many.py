@@ -38,6 +38,7 @@ from videod.transfer.parts import Watch
 from videod.transfer.streamed import Line, host_of, stream
 
 TICK = 0.1
+PATIENCE = 0.8
 MOST_AT_ONCE = 64
 LONGEST_DELAY = 3600.0
 OF_THE_FILE = (BadMessage, Damaged, Denied, ForbiddenSource, NotFound, TooBig, UploadDenied)
@@ -133,7 +134,11 @@ class Many:
         finally:
             self._over.set()
             turns.leave()
-            pool.shutdown()
+            until = time.monotonic() + PATIENCE
+            while turns.busy and time.monotonic() < until:
+                time.sleep(TICK / 10)
+            # one that waits for a resolver ends by itself, later: it finds that all is over
+            pool.shutdown(wait=not turns.busy)
             self._asker.close()
 
     @staticmethod
