@@ -72,7 +72,8 @@ def wget(urls: list[str], folder: Path) -> None:
 
 
 def aiohttp(urls: list[str], folder: Path) -> None:
-    subprocess.run([sys.executable, "-c", AIOHTTP, str(folder)], input="\n".join(urls), text=True, check=True)
+    argv, environ = [sys.executable, "-c", AIOHTTP, str(folder)], {**os.environ, "PYTHONPATH": ":".join(sys.path)}
+    subprocess.run(argv, input="\n".join(urls), text=True, check=True, env=environ)
 
 
 def videod(node: Node, urls: list[str], ident: str) -> None:
