@@ -13,6 +13,7 @@ import pytest
 
 from tests import videos
 from tests.films import MAKERS, Film
+from tests.hardfiles import MAKERS as HARD
 from tests.videos import make_master
 from videod.cancel import Cancel
 from videod.config.settings import BUILT_IN_PRESETS, Preset, options
@@ -60,7 +61,7 @@ class Studio:
     def film(self, name: str) -> Film:
         """A film by the name of its maker below."""
         if name not in self._films:
-            self._films[name] = MAKERS[name](self)
+            self._films[name] = (MAKERS.get(name) or HARD[name])(self)
         return self._films[name]
 
     def master(self, rate: str = "25", seconds: float = 6.0) -> Path:

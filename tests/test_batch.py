@@ -15,7 +15,6 @@ import pytest
 
 from tests.daemon import Daemon, accounted, events, final, push, until
 from tests.origin import Origin, Page
-from tests.transfer_fixtures import origin  # noqa: F401
 from videod.jobqueue.script import Script
 
 BATCH = "batch_download_tasks"
@@ -51,7 +50,7 @@ def ended(r, *idents: str) -> None:
     accounted(r, [f"batch:{ident}" for ident in idents])
 
 
-def test_a_batch(daemon: Daemon, r, origin: Origin) -> None:  # noqa: F811
+def test_a_batch(daemon: Daemon, r, origin: Origin) -> None:
     start(daemon)
     bodies = {f"f{n}.bin": os.urandom(1000 * n) for n in range(30)}
     push(r, task("t1", *((name, origin.put("/" + name, body)) for name, body in bodies.items())), queue=BATCH)
@@ -99,7 +98,7 @@ NAMES = {  # fn: what it is on the disk, None: it fails
 }
 
 
-def test_names(daemon: Daemon, r, origin: Origin) -> None:  # noqa: F811
+def test_names(daemon: Daemon, r, origin: Origin) -> None:
     start(daemon)
     outside = daemon.folder / "outside"
     outside.mkdir()
@@ -153,7 +152,7 @@ def test_bad_tasks_are_answered(daemon: Daemon, r) -> None:
     ended(r, *map(str, range(len(BAD))))
 
 
-def test_files_that_fail_do_not_keep_the_others(daemon: Daemon, r, origin: Origin) -> None:  # noqa: F811
+def test_files_that_fail_do_not_keep_the_others(daemon: Daemon, r, origin: Origin) -> None:
     start(daemon, deny_hosts="127.0.0.9", max_attempts=3)
     body = os.urandom(300_000)
     origin.redirect("/away", f"http://127.0.0.9:{origin.port}/good")
@@ -184,7 +183,7 @@ def test_files_that_fail_do_not_keep_the_others(daemon: Daemon, r, origin: Origi
     ended(r, "f")
 
 
-def test_a_task_is_not_taken_twice_and_runs_again_when_it_ended(daemon: Daemon, r, origin: Origin) -> None:  # noqa: F811
+def test_a_task_is_not_taken_twice_and_runs_again_when_it_ended(daemon: Daemon, r, origin: Origin) -> None:
     start(daemon)
     message = task(7, ("a.bin", origin.put("/a", Page(b"x" * 100_000, rate=50_000), b"new")))
     push(r, message, queue=BATCH)
@@ -202,7 +201,7 @@ def test_a_task_is_not_taken_twice_and_runs_again_when_it_ended(daemon: Daemon, 
     assert "batch:7" in daemon.command("list", "--state", "done").stdout
 
 
-def test_cancelled_while_it_runs_and_while_it_waits(daemon: Daemon, r, origin: Origin) -> None:  # noqa: F811
+def test_cancelled_while_it_runs_and_while_it_waits(daemon: Daemon, r, origin: Origin) -> None:
     start(daemon, max_worker=1)
     slow = origin.put("/slow", Page(b"x" * 1_000_000, stall_after=500_000))
     push(r, task("runs", ("a", origin.put("/a", b"a")), ("slow", slow)), queue=BATCH)
@@ -216,7 +215,7 @@ def test_cancelled_while_it_runs_and_while_it_waits(daemon: Daemon, r, origin: O
     ended(r, "runs", "waits")
 
 
-def test_kill_9_in_the_middle(daemon: Daemon, r, origin: Origin) -> None:  # noqa: F811
+def test_kill_9_in_the_middle(daemon: Daemon, r, origin: Origin) -> None:
     start(daemon)
     bodies = {f"f{n}": os.urandom(50_000) for n in range(40)}
     big = os.urandom(3_000_000)
@@ -302,7 +301,7 @@ def _read(end: socket.socket) -> bytes:
 
 
 @pytest.mark.parametrize("script", ["announce", "finish", "claim"])
-def test_lost_answers_say_nothing_twice(daemon: Daemon, r, redis_server, origin: Origin, script: str) -> None:  # noqa: F811
+def test_lost_answers_say_nothing_twice(daemon: Daemon, r, redis_server, origin: Origin, script: str) -> None:
     cutter = Cutter(redis_server.folder / f"cut-{script}.sock", redis_server.socket, script, 5)
     try:
         bodies = {f"f{n}": os.urandom(1000) for n in range(60)}
@@ -335,7 +334,7 @@ def test_a_job_that_crashes_its_daemon_says_its_end(daemon: Daemon, r) -> None:
     assert answers(r, "x") == ["start", "end"]
 
 
-def test_two_files_do_not_wait_behind_many(daemon: Daemon, r, origin: Origin) -> None:  # noqa: F811
+def test_two_files_do_not_wait_behind_many(daemon: Daemon, r, origin: Origin) -> None:
     start(daemon, connections_per_host=2)
     many = [(f"m{n}", origin.put(f"/m{n}", Page(b"x" * 1000, rate=20_000))) for n in range(200)]
     push(r, task("many", *many), queue=BATCH)
@@ -389,7 +388,7 @@ class Doorman:
         self._listener.close()
 
 
-def test_connections_are_counted_over_all_tasks(daemon: Daemon, r, origin: Origin) -> None:  # noqa: F811
+def test_connections_are_counted_over_all_tasks(daemon: Daemon, r, origin: Origin) -> None:
     start(daemon, connections_per_host=3)
     doorman = Doorman(origin.port)
     here = f"http://127.0.0.1:{doorman.port}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -14,9 +13,8 @@ import pytest
 
 from tests import videos
 from tests.daemon import Daemon, accounted, final, push, until
-from tests.films import MAKERS, Film
+from tests.films import Film
 from tests.hardcases import CASES
-from tests.hardfiles import MAKERS as HARD
 from tests.media_fixtures import Studio, check_clip
 from tests.origin import Origin, Page
 
@@ -24,14 +22,6 @@ from tests.origin import Origin, Page
 FITTING = {"mp4", "faststart", "ts", "mkv", "vfr", "film", "onekey", "fragments", "silent", "two", "slow"}
 FITTING |= {"ts_named_mp4", "ugly_title", "ugly_name", "edited"}
 QUICK = {"mp4", "ts", "turned", "odd", "pal", "hdr", "vp9", "xvid", "interlaced", "resized", "bits", "many", "html"}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _makers() -> Iterator[None]:
-    MAKERS.update(HARD)
-    yield
-    for name in HARD:
-        del MAKERS[name]
 
 
 def expected(name: str) -> str:

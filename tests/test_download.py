@@ -14,7 +14,7 @@ import pytest
 
 from tests.daemon import Daemon, accounted, events, final, push, until
 from tests.origin import Origin, Page
-from tests.transfer_fixtures import S3, origin, s3, tls_files  # noqa: F401
+from tests.transfer_fixtures import S3
 
 BODY = os.urandom(400_000)
 
@@ -27,7 +27,7 @@ def download(ident: str, *files: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"id": ident, "kind": "download", "files": list(files), **more}
 
 
-def listed(origin: Origin, **bodies: bytes | Page) -> list[dict[str, str]]:  # noqa: F811
+def listed(origin: Origin, **bodies: bytes | Page) -> list[dict[str, str]]:
     return [{"url": origin.put(f"/{name}", body), "name": name + ".bin"} for name, body in bodies.items()]
 
 
@@ -45,7 +45,7 @@ def failed(end: dict[str, Any]) -> dict[str, str]:
     return {entry["fn"]: entry["error"].partition(":")[0] for entry in end["error"]["files"]}
 
 
-def test_files_in_their_folder(daemon: Daemon, r, origin: Origin) -> None:  # noqa: F811
+def test_files_in_their_folder(daemon: Daemon, r, origin: Origin) -> None:
     start(daemon)
     files = listed(origin, a=BODY, b=b"", c=Page(BODY[:70_000], chunked=True), d=Page(BODY, length=-1))
     files.append({"url": origin.put("/e.txt?x=1", b"e"), "name": "sub/e", "sha256": sums(b"e")[1].upper()})
@@ -101,7 +101,7 @@ def test_bad_messages(daemon: Daemon, r) -> None:
         assert [event["event"] for event in events(r, f"b{n}")] == ["dead"]
 
 
-def test_files_that_are_not_what_they_should_be(daemon: Daemon, r, origin: Origin) -> None:  # noqa: F811
+def test_files_that_are_not_what_they_should_be(daemon: Daemon, r, origin: Origin) -> None:
     start(daemon, deny_hosts="127.0.0.9", max_source_bytes=1_000_000, max_attempts=2)
     origin.redirect("/away", f"http://127.0.0.9:{origin.port}/a")
     origin.redirect("/round", "/round")
@@ -131,7 +131,7 @@ def test_files_that_are_not_what_they_should_be(daemon: Daemon, r, origin: Origi
     accounted(r, ["w"])
 
 
-def test_a_source_that_changed_is_not_glued(daemon: Daemon, r, origin: Origin) -> None:  # noqa: F811
+def test_a_source_that_changed_is_not_glued(daemon: Daemon, r, origin: Origin) -> None:
     start(daemon)
     new = os.urandom(300_000)
     files = listed(origin, a=BODY)
@@ -146,7 +146,7 @@ def test_a_source_that_changed_is_not_glued(daemon: Daemon, r, origin: Origin) -
     assert [seen.range for seen in origin.seen("/c")] == ["", ""]
 
 
-def test_an_archive(daemon: Daemon, r, origin: Origin) -> None:  # noqa: F811
+def test_an_archive(daemon: Daemon, r, origin: Origin) -> None:
     start(daemon)
     bodies = {f"f{n}": os.urandom(n * 20_000) for n in range(12)}
     push(r, download("z", *listed(origin, **bodies), zip=True))
@@ -182,7 +182,7 @@ def opened(packed: bytes, bodies: dict[str, bytes]) -> None:
         assert {entry.compress_type for entry in archive.infolist()} == {zipfile.ZIP_STORED}
 
 
-def test_uploads(daemon: Daemon, r, origin: Origin) -> None:  # noqa: F811
+def test_uploads(daemon: Daemon, r, origin: Origin) -> None:
     start(daemon)
     files = listed(origin, a=BODY, b=b"b", c=b"c")
     files[1]["name"] = "../b"
@@ -196,7 +196,7 @@ def test_uploads(daemon: Daemon, r, origin: Origin) -> None:  # noqa: F811
     assert os.listdir(daemon.state / "downloads") == []
 
 
-def test_kill_9_between_the_uploads(daemon: Daemon, r, origin: Origin) -> None:  # noqa: F811
+def test_kill_9_between_the_uploads(daemon: Daemon, r, origin: Origin) -> None:
     start(daemon)
     bodies = {name: os.urandom(30_000) for name in "abc"}
     origin.put("/put/2", Page(stall_after=0, body=b"x"))
@@ -213,7 +213,7 @@ def test_kill_9_between_the_uploads(daemon: Daemon, r, origin: Origin) -> None: 
     assert os.listdir(daemon.state / "downloads") == []
 
 
-def test_what_others_left_in_the_folder(daemon: Daemon, r, origin: Origin) -> None:  # noqa: F811
+def test_what_others_left_in_the_folder(daemon: Daemon, r, origin: Origin) -> None:
     start(daemon, max_attempts=2)
     folder, outside = daemon.state / "downloads" / "l", daemon.folder / "outside"
     folder.mkdir(parents=True)
@@ -240,7 +240,7 @@ def test_what_others_left_in_the_folder(daemon: Daemon, r, origin: Origin) -> No
     assert (folder / "h.bin").read_bytes() == BODY and (folder / "i.bin").read_bytes() == b"i"
 
 
-def test_a_source_of_its_own(daemon: Daemon, r, tls_files: tuple[Path, Path, Path]) -> None:  # noqa: F811
+def test_a_source_of_its_own(daemon: Daemon, r, tls_files: tuple[Path, Path, Path]) -> None:
     ca, *pair = tls_files
     daemon.sections = f"[source localhost]\nca_file = {ca}\nuser = me\npassword = s3cret\nlimit_rate = 2M\n"
     with Origin("127.0.0.1", tls=(pair[0], pair[1])) as safe, Origin() as plain:
@@ -255,7 +255,7 @@ def test_a_source_of_its_own(daemon: Daemon, r, tls_files: tuple[Path, Path, Pat
         assert "authorization" not in plain.seen("/b")[0].headers
 
 
-def test_an_object_store(daemon: Daemon, r, s3: S3) -> None:  # noqa: F811
+def test_an_object_store(daemon: Daemon, r, s3: S3) -> None:
     s3.client.put_object(Bucket="videos", Key="dir/a.bin", Body=BODY)
     daemon.sections = "[storage s3]\n" + "\n".join(f"{key} = {value}" for key, value in s3.section().items()) + "\n"
     start(daemon)
@@ -264,7 +264,7 @@ def test_an_object_store(daemon: Daemon, r, s3: S3) -> None:  # noqa: F811
     assert below(daemon.state / "downloads" / "o") == {"a.bin": BODY}
 
 
-def test_what_moves_nothing_and_what_takes_too_long(daemon: Daemon, r, origin: Origin) -> None:  # noqa: F811
+def test_what_moves_nothing_and_what_takes_too_long(daemon: Daemon, r, origin: Origin) -> None:
     start(daemon, stall_timeout=1)
     push(r, download("s", *listed(origin, a=b"a", still=Page(BODY, stall_after=1000))))
     assert failed(final(r, "s")) == {"still.bin": "stalled"}
@@ -277,7 +277,7 @@ def test_what_moves_nothing_and_what_takes_too_long(daemon: Daemon, r, origin: O
     assert below(daemon.state / "downloads" / "t") == {"a.bin": b"a"}
 
 
-def test_a_disk_without_room(daemon: Daemon, r, origin: Origin) -> None:  # noqa: F811
+def test_a_disk_without_room(daemon: Daemon, r, origin: Origin) -> None:
     start(daemon)
     huge = Page(b"x", length=1 << 50)
     push(r, download("f", *listed(origin, a=b"a", huge=huge)))
@@ -289,7 +289,7 @@ def test_a_disk_without_room(daemon: Daemon, r, origin: Origin) -> None:  # noqa
 
 
 @pytest.mark.parametrize("how", ["stop", "crash"])
-def test_it_goes_on_after_a_drain_and_after_a_crash(daemon: Daemon, r, origin: Origin, how: str) -> None:  # noqa: F811
+def test_it_goes_on_after_a_drain_and_after_a_crash(daemon: Daemon, r, origin: Origin, how: str) -> None:
     start(daemon)
     push(r, download("g", *listed(origin, a=Page(BODY, stall_after=300_000))))
     part = daemon.state / "downloads/g/a.bin.part"

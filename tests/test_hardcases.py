@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,9 +12,8 @@ import pytest
 
 from tests import videos
 from tests.daemon import Daemon, accounted, final, push
-from tests.films import MAKERS, Film
+from tests.films import Film
 from tests.hardcases import CASES, Case
-from tests.hardfiles import MAKERS as HARD
 from tests.media_fixtures import Studio, check_clip
 from tests.origin import Origin, Page
 from videod.errors import Failure
@@ -24,14 +22,6 @@ from videod.errors import Failure
 MORE = 4
 # mean difference of a good picture from the one that was encoded, in steps of 255
 UNLIKE = 12
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _makers() -> Iterator[None]:
-    MAKERS.update(HARD)
-    yield
-    for name in HARD:
-        del MAKERS[name]
 
 
 @pytest.mark.parametrize(

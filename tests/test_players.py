@@ -14,9 +14,11 @@ from typing import Any
 import pytest
 
 from tests import videos
-from tests.daemon import until
+from tests.daemon import Daemon, until
+from tests.hardcases import CASES
 from tests.media_fixtures import Studio
 from tests.origin import Origin, Page
+from tests.test_convert import convert, expected, path_of
 
 pytestmark = pytest.mark.long
 
@@ -121,3 +123,23 @@ def test_every_frame_is_shown(
     # what is painted depends on the machine, what is decoded does not
     assert played == sorted(played) and set(played) <= set(wanted) and len(played) > 5
     assert abs(said["duration"] - len(wanted) / 25) <= 0.05
+
+
+@pytest.mark.parametrize("name", sorted({case.film for case in CASES if expected(case.film) == "done"}))
+def test_what_convert_makes_is_played(
+    daemon: Daemon, r, studio: Studio, origin: Origin, tmp_path: Path, name: str
+) -> None:
+    if not shutil.which("chromium"):
+        pytest.skip("no chromium")
+    daemon.start(allow_paths=studio.folder)
+    done = convert(r, name.replace(" ", "-"), studio.film(name).path)
+    path = path_of(done["outputs"][0])
+    wanted, times = videos.numbers(path), sorted(videos.frame_times(path))
+    url = origin.put("/clip.mp4", Page(path.read_bytes(), headers={"Content-Type": "video/mp4"}))
+    some = sorted({0, len(wanted) // 3, len(wanted) // 2, len(wanted) - 1})
+    ends = [*times[1:], times[-1] + 0.02]
+    seeks = [((times[n] + ends[n]) / 2 - times[0], wanted[n]) for n in some]
+    said = show("chromium", tmp_path / "profile", origin, url=url, seeks=seeks, rate=4)
+    assert "error" not in said, said
+    assert said["shown"] == [wanted[n] for n in some]
+    assert set(said["played"]) <= set(wanted) and said["played"]
