@@ -70,7 +70,7 @@ def _verb(verbs: Verbs, name: str, file: str, text: str, example: str) -> Parser
     made: Parser = verbs.add_parser(
         name, help=text, description=text[0].upper() + text[1:] + ".", epilog=f"example: {example}"
     )
-    made.set_defaults(run=_lazy(file, {"list": "list_"}.get(name, name)))
+    made.set_defaults(run=_lazy(file, {"list": "list_", "import": "import_"}.get(name, name)))
     return made
 
 
@@ -172,6 +172,16 @@ def _ways_in(verbs: Verbs) -> None:
     watch = _option(_verb(verbs, "watch", "watch", text, "videod watch /srv/uploads --into html5"))
     watch.add_argument("dir", metavar="DIR", type=_named, help="the folder, below allow_paths")
     watch.add_argument("--into", metavar="PRESET", type=_named, help="how to convert (default html5)")
+
+    text = "queue the recordings that a spreadsheet names, a row each"
+    sheet = _json(_option(_verb(verbs, "import", "importing", text, "videod import recordings.xlsx --dry-run")))
+    sheet.add_argument("file", metavar="FILE", type=_named, help=".xlsx or .csv")
+    sheet.add_argument("--dry-run", action="store_true", help="show what would be queued")
+    text = "show how the rows of an import stand"
+    report = _json(_option(_verb(verbs, "report", "report", text, "videod report recordings.xlsx --output done.csv")))
+    report.add_argument("file", metavar="FILE", type=_named, nargs="?", help="the file that was imported")
+    report.add_argument("--batch", metavar="ID", type=_named, help="or the id that import printed")
+    report.add_argument("-o", "--output", metavar="OUT", type=_named, help="write a .csv or .xlsx instead of a table")
 
 
 def _steer(verbs: Verbs) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from videod.config import values as v
 from videod.config.settings import BUILT_IN_PRESETS, Preset, Settings, Source, Storage, Watched, options
 from videod.config.values import file_path
 from videod.errors import ConfigError, UsageError
@@ -39,7 +40,8 @@ class Config:
             texts.setdefault("redis", "embedded")
         read = self._read(Settings, texts, env)
         read = _with_computed(read, env)
-        made = Settings(env=env, file=self.file, **self._named(read["secrets_file"]), **read)
+        named, key = self._named(read["secrets_file"]), self._import_key(read["secrets_file"])
+        made = Settings(env=env, file=self.file, import_key=key, **named, **read)
         self._check_together(made)
         return made
 
@@ -77,12 +79,23 @@ class Config:
         if status.st_mode & 0o077:
             raise ConfigError(f"secrets_file: {secrets_file}: others can read it: chmod 600 it")
         secret = _sections(secrets_file)
+        secret.pop("keys", None)
         for section, texts in secret.items():
             kind = _NAMED.get(section.partition(" ")[0])
             if kind not in (Storage, Source) or " " not in section:
                 raise ConfigError(f"[{section}]: {secrets_file}: unknown section; see videod.ini(5)")
             _refuse_unknown(texts, options(kind), section, secrets_file)
         return {**self.sections, **{name: {**self.sections.get(name, {}), **texts} for name, texts in secret.items()}}
+
+    def _import_key(self, secrets_file: str) -> str:
+        """What `[keys] import` of the secrets file says. ConfigError for anything but a key of Fernet."""
+        texts = _sections(secrets_file).get("keys", {}) if secrets_file else {}
+        if unknown := [name for name in texts if name != "import"]:
+            raise ConfigError(f"[keys] {unknown[0]}: {secrets_file}: unknown key; see videod.ini(5)")
+        try:
+            return v.seal(_expand(texts.get("import", "").strip()))
+        except ValueError as error:
+            raise ConfigError(f"[keys] import: {secrets_file}: must be {error}") from None
 
     def _check_together(self, made: Settings) -> None:
         lists = [made.queue, made.batch_queue, made.abnormal_queue]

@@ -109,6 +109,7 @@ class Settings:
     storage: Mapping[str, Storage]
     sources: Mapping[str, Source]
     watch: Watched
+    import_key: str
 
     # Redis
     redis: str = option(
@@ -199,7 +200,7 @@ class Settings:
     @property
     def secret_values(self) -> tuple[str, ...]:
         """What `videod check` and the log must never show."""
-        found = [self.callback_secret]
+        found = [self.callback_secret, self.import_key]
         for storage in self.storage.values():
             found += [storage.secret_key, storage.session_token]
         for source in self.sources.values():

@@ -3,6 +3,8 @@ with what is allowed: `a size such as 500M, 10G or 0`."""
 
 from __future__ import annotations
 
+import base64
+import ipaddress
 import os
 import re
 from collections.abc import Callable
@@ -166,6 +168,29 @@ def proxy_url(value: str) -> str:
         good = False
     if value and not good:
         raise ValueError("http://host:port of a proxy")
+    return value
+
+
+def host_port(value: str) -> tuple[str, int]:
+    """A host and its port, 0 where none is named: `nvr.example.org`, `192.0.2.7:8080`, `[2001:db8::7]`."""
+    found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([^\[\]/:@?#\s\\%]{1,253}))(?::([0-9]{1,5}))?", value)
+    if not found or (found[3] and not 0 < int(found[3]) < 65536):
+        raise ValueError("a host or host:port")
+    try:
+        host = str(ipaddress.IPv6Address(found[1])) if found[1] else rules.plain_name(found[2])
+    except ValueError:
+        raise ValueError("a host or host:port") from None
+    return host, int(found[3] or 0)
+
+
+def seal(value: str) -> str:
+    """A key of Fernet: 32 bytes in URL-safe base64; or empty."""
+    try:
+        good = not value or len(base64.b64decode(value, altchars=b"-_", validate=True)) == 32
+    except ValueError:
+        good = False
+    if not good:
+        raise ValueError("32 random bytes in URL-safe base64: head -c32 /dev/urandom | base64 | tr +/ -_")
     return value
 
 

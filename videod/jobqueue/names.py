@@ -89,6 +89,19 @@ class Names:
         """List: where the producer of a batch waits; '' for a job that is none."""
         return self.batch_reply_prefix + ident.removeprefix(BATCH) if ident.startswith(BATCH) else ""
 
+    def imported(self, ident: str) -> str:
+        """Text: there when a row of a sheet was queued as this job; a digest of its login."""
+        return f"{self.prefix}imported:{ident}"
+
+    def batch(self, ident: str) -> str:
+        """Hash: the rows of an import."""
+        return f"{self.prefix}import:{ident}"
+
+    @property
+    def logins(self) -> str:
+        """Hash: sealed logins that were imported, by recorder."""
+        return f"{self.prefix}logins"
+
     @property
     def nodes(self) -> str:
         """Hash: who serves, by node name."""

@@ -14,7 +14,7 @@ from videod.jobqueue.names import Names
 # what Python sends besides the scripts; tests/test_redis_tls.py holds it to the code
 DIRECT = (
     *("BLMOVE", "DEL", "HDEL", "HGET", "HGETALL", "HKEYS", "HMGET", "HSET", "LLEN", "LPOS", "LPUSH", "LRANGE", "LREM"),
-    *("SCAN", "WAIT", "ZCARD", "ZRANGE"),
+    *("EXISTS", "PEXPIRE", "SCAN", "WAIT", "ZCARD", "ZRANGE"),
 )
 # without these none of this can be asked
 BASIC = ("PING", "INFO", "EVAL", "EVALSHA", "CLIENT|SETNAME", "SELECT")
@@ -30,4 +30,5 @@ def keys(names: Names) -> list[str]:
     """One key of each sort."""
     own = [names.running(), names.job("x"), names.events, names.progress, names.dead, names.nodes]
     own += [names.delayed, names.outbox, names.paused, names.cancel("x"), names.marks("x")]
+    own += [names.imported("x"), names.batch("x"), names.logins]
     return [*own, *names.served]
