@@ -138,7 +138,7 @@ def test_what_is_missing_is_missing() -> None:
         with pytest.raises(SystemExit) as end:
             build().parse_args([verb, "--help"])
         assert end.value.code == 2, f"{verb} is there"
-    line = next(line for line in text.splitlines() if line.startswith("- the kinds"))
+    line = next((line for line in text.splitlines() if line.startswith("- the kinds")), "")
     assert not ticked(line) & set(kinds.names())
 
 
@@ -186,6 +186,11 @@ def test_each_field_is_told_and_no_other(settings: Settings) -> None:
     told = names(PROTOCOL, "field", "## Fields of every kind") | names(PROTOCOL, "field", "## The kind convert")
     assert told == other - {"task_id", "task_info"}
 
+    message = {"kind": "recording", "recorder": "192.0.2.1"}
+    other = accepted(json.dumps(message), settings).job.fields._asked
+    told = names(PROTOCOL, "field", "## Fields of every kind") | names(PROTOCOL, "field", "## The kind recording")
+    assert told == other - {"task_id", "task_info", "user", "password"}
+
     # the same of an entry of `clips`: each field that the page allows there is known there
     rows = table(PROTOCOL, "field", "## The kind clip")
     inside = {name for row in rows if row[1] == "yes" for name in ticked(row[0])}
@@ -216,7 +221,15 @@ def keys_of_the_code() -> set[str]:
         value = getattr(made, name)
         if name.startswith("_") or name in ("prefix", "batch_reply_prefix", "node", "of", "served"):
             continue
-        of = {"job": "ID", "cancel": "ID", "marks": "ID", "batch_reply": "batch:TASK"}
+        of = {
+            "job": "ID",
+            "cancel": "ID",
+            "marks": "ID",
+            "batch_reply": "batch:TASK",
+            "turns": "HOST",
+            "line": "HOST",
+            "refused": "HOST",
+        }
         found.add(value if isinstance(value, str) else value(of.get(name, "NODE")))
     return found
 
@@ -321,7 +334,9 @@ def test_events_and_records_are_those_of_a_real_run(lived: Daemon, r: redis.Redi
     assert {event["event"] for event in values(PROTOCOL, "event")} == set(rows)
 
     # every key that it made is told of
-    patterns = [re.escape(key).replace("NODE", ".+").replace("ID", ".+") for key in names(PROTOCOL, "key")]
+    patterns = [
+        re.escape(key).replace("NODE", ".+").replace("ID", ".+").replace("HOST", ".+") for key in names(PROTOCOL, "key")
+    ]
     for key in r.scan_iter("videod:*"):
         assert any(re.fullmatch(pattern, key) for pattern in patterns), key
     entry = json.loads(r.lindex("videod:dead", 0))

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.daemon import ROOT
-from videod.config import ENVIRONMENTS, Preset, Settings, Source, Storage, load
+from videod.config import ENVIRONMENTS, Preset, Recorder, Settings, Source, Storage, load
 from videod.config.settings import options
 
 INI = ROOT / "etc" / "videod.ini"
@@ -24,6 +24,7 @@ BLOCKS = {
     Preset: ("# [preset small]", "# ===="),
     Storage: ("# [storage s3]", "# ===="),
     Source: ("# [source videos.example.org]", "# ===="),
+    Recorder: ("# [recorder yard]", "# ===="),
 }
 
 
@@ -65,7 +66,7 @@ def uncommented(tmp_path: Path) -> Path:
 
 def facts(settings: Settings) -> dict[str, object]:
     made = dataclasses.asdict(settings)
-    for name in ("file", "presets", "storage", "sources"):
+    for name in ("file", "presets", "storage", "sources", "recorders"):
         del made[name]
     return made
 
@@ -76,6 +77,7 @@ def test_uncommenting_everything_changes_nothing(tmp_path: Path, env: str) -> No
     assert facts(whole) == facts(load(str(INI)).settings(env))
     assert set(whole.presets) == {"default", "html5", "classic", "hls", "small"}
     assert set(whole.storage) == {"s3"} and set(whole.sources) == {"videos.example.org"}
+    assert set(whole.recorders) == {"yard"}
 
 
 @pytest.mark.parametrize("env", ENVIRONMENTS)

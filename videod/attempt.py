@@ -18,7 +18,7 @@ from typing import Any
 
 from videod.cancel import Cancel
 from videod.config.settings import Settings
-from videod.context import Book, Context
+from videod.context import Book, Context, NoTurn, Turn
 from videod.errors import (
     Cancelled,
     DiskFull,
@@ -91,6 +91,7 @@ def attempt(
     tell_output: Callable[[Output], None],
     fence: Callable[[], None],
     book: Book | None = None,
+    turn: Turn | None = None,
 ) -> Outcome:
     """Do what the order says. Raises only Cancelled (see Cancel), and RedisAway of the tells."""
     started, spent = time.monotonic(), time.thread_time()
@@ -103,6 +104,7 @@ def attempt(
     try:
         ctx = Context(order.job, settings, tools, log, progress, tell_output, fence, shared.cache, outputs=outputs)
         ctx.connections, ctx.space, ctx.book = shared.connections, shared.space, book or ctx.book
+        ctx.turn = turn or NoTurn()
         order.kind.run(order.params, ctx)
     except Cancelled:
         raise

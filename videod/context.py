@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from videod.config.settings import Settings
 from videod.connections import Connections
@@ -31,12 +31,46 @@ class Book:
     last: bool = True
 
 
+class Turn(Protocol):
+    """The right to talk to a recorder, counted over all nodes; and what is known of its passwords."""
+
+    def check(self) -> None:
+        """Raise FetchFailed when it is ours no more."""
+
+    def leave(self) -> None:
+        """Let others talk to it; at the end of the attempt at the latest."""
+
+    def refused(self, user: str, password: str) -> bool:
+        """Whether the recorder refused this login before."""
+
+    def refuse(self, user: str, password: str) -> None:
+        """Remember that it did."""
+
+
+class NoTurn:
+    """That of a job without a recorder."""
+
+    def check(self) -> None:
+        """Never raises."""
+
+    def leave(self) -> None:
+        """Does nothing."""
+
+    def refused(self, user: str, password: str) -> bool:
+        """Nothing is known."""
+        return False
+
+    def refuse(self, user: str, password: str) -> None:
+        """Forgotten at once."""
+
+
 @dataclass
 class Context:
     """One attempt of one job; used by its thread alone. `fetched_bytes` adds up bodies, tries included.
 
     `fence` is called before anything leaves this machine: it raises Cancelled when the message is no longer
-    ours, since another node runs the job by now.
+    ours, since another node runs the job by now. A kind whose Params have a `recorder`, with a `netloc`, has a `turn`
+    at it.
     """
 
     job: Job
@@ -50,6 +84,7 @@ class Context:
     connections: Connections | None = None
     space: Space | None = None
     book: Book = field(default_factory=Book)
+    turn: Turn = field(default_factory=NoTurn)
     fetched_bytes: int = 0
     outputs: list[Output] = field(default_factory=list)
 

@@ -8,8 +8,13 @@ from videod.config.settings import Settings, options
 
 
 def live_names() -> list[str]:
-    """The settings that change live; presets and the access to sources and stores too."""
-    return [name for name, option in options(Settings).items() if option.live] + ["presets", "sources", "storage"]
+    """The settings that change live; presets and the access to sources, stores and recorders too."""
+    return [name for name, option in options(Settings).items() if option.live] + [
+        "presets",
+        "recorders",
+        "sources",
+        "storage",
+    ]
 
 
 def merged(old: Settings, new: Settings) -> Settings:

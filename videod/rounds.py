@@ -5,6 +5,7 @@
 - what a node that is gone ran is given to the others
 - callbacks that are due are delivered
 - a pause is noticed
+- turns at recorders are kept
 - memory that only cycles hold is given back
 """
 
@@ -82,6 +83,7 @@ class Rounds:
                 self._log.info("job=%s is to be cancelled", job)
                 flights[job].cancel.set(wanted=True)
         self.paused = seen.paused
+        self._queue.turns.keep()
         if seen.callbacks:
             self._postman.look()
         self._takeover.look(seen.nodes, self._health.losses)

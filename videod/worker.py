@@ -24,6 +24,7 @@ from videod.events import Output, Said, Teller
 from videod.intake import Order, Rejected, read
 from videod.job import BATCH, Head, Job
 from videod.jobqueue import JobQueue, Taken
+from videod.jobqueue.turns import Turn
 from videod.logs import JobLog
 from videod.message import ENVELOPE, Envelope, read_envelope
 from videod.pool import Flight
@@ -102,6 +103,34 @@ class Worker:
             error = Crashed(f"its daemon died {before.crashes} times while it ran: see what the log says of it")
             self._bury(flight, before, Rejected(_head(job), error), settings)
             return
+        recorder = getattr(order.params, "recorder", None)
+        turn = self._queue.turns.of(recorder.netloc, job.id, flight.insist) if recorder else None
+        if turn and not turn.take():
+            self._park(flight, before, order, turn, settings)
+            return
+        try:
+            self._serve(flight, before, order, turn, settings)
+        finally:
+            if turn:
+                turn.leave()
+
+    def _park(self, flight: Flight, before: Envelope | None, order: Order, turn: Turn, settings: Settings) -> None:
+        """Others talk to the recorder: the job waits in the delayed set, not here, and has not started."""
+        job = order.job
+        teller = Teller(job.id, job.kind, settings.node, before.attempt if before else 1, job.meta)
+        opened = self._open(flight, before, teller, _head(job), again=job.again, bad=True)
+        if opened.verdict == "forged":
+            self._forged(flight, settings)
+        elif opened.verdict == "ours":
+            opened.log.info(f"waits for its turn at the recorder {turn.place}")
+            flight.committing = True
+            record = {"stage": "waits", "log": "\n".join(opened.log.tail)}
+            flight.insist(lambda: self._queue.park(opened.claim, turn.place, record))
+
+    def _serve(
+        self, flight: Flight, before: Envelope | None, order: Order, turn: Turn | None, settings: Settings
+    ) -> None:
+        job = order.job
         teller = Teller(job.id, job.kind, settings.node, before.attempt if before else 1, job.meta)
         opened = self._open(flight, before, teller, _head(job), again=job.again, bad=False)
         log = opened.log
@@ -113,13 +142,13 @@ class Worker:
         log.info(f"taken from {flight.taken.origin}" + (f", after {crashes} crashes" if crashes else ""))
         for text in (*job.warnings, *(f"unknown field {name}" for name in order.unknown)):
             log.warn(text)
-        outcome = self._attempt(flight, opened, order, settings)
+        outcome = self._attempt(flight, opened, order, turn, settings)
         if self._commit(flight, opened, outcome):
             later = f", again in {outcome.delay:.0f} s" if outcome.state == "retry" else ""
             log.info(f"{outcome.state} after {outcome.seconds:.2f} s{later}")
             self._ended(job, outcome.failure)
 
-    def _attempt(self, flight: Flight, opened: Opened, order: Order, settings: Settings) -> Outcome:
+    def _attempt(self, flight: Flight, opened: Opened, order: Order, turn: Turn | None, settings: Settings) -> Outcome:
         ours = opened.claim
 
         def tell(stage: str, percent: float, speed: str) -> None:
@@ -148,7 +177,7 @@ class Worker:
             marks = partial(flight.insist, lambda: self._queue.marks(ours.envelope.id))
             book = Book(announce, marks, ours.envelope.attempt >= order.job.max_attempts)
             rooms = (self._guardian, self._shared, flight.cancel, opened.log)
-            made = attempt(order, settings, *rooms, tell, tell_output, fence, book)
+            made = attempt(order, settings, *rooms, tell, tell_output, fence, book, turn)
         except Cancelled:
             if not flight.cancel.wanted:
                 raise

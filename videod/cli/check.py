@@ -16,12 +16,14 @@ from videod import boot
 from videod.cancel import Cancel
 from videod.cli.where import Place, place
 from videod.config import Settings
+from videod.config.recorders import place_of
 from videod.daemonize import owner_of
-from videod.errors import ConfigError, VideodError
+from videod.errors import ConfigError, ForbiddenSource, VideodError
 from videod.jobqueue import Connection
 from videod.limits import find
 from videod.process import Guardian, Tools
 from videod.redact import hide
+from videod.transfer import fetch
 
 VERSIONED = {"ffmpeg": "-version", "ffprobe": "-version", "wget": "--version", "redis-server": "--version"}
 
@@ -40,7 +42,7 @@ def check(arguments: argparse.Namespace) -> int:
     """Print findings; exit 0, else the code of the first problem (6, 5, 1)."""
     here = place(arguments.config, arguments.env)
     findings = [Finding("configuration", f"{here.settings.file} [{here.settings.env}]")]
-    for look in (_folders, _tools, _redis, _storage, _disk):
+    for look in (_folders, _tools, _redis, _storage, _recorders, _disk):
         findings += look(here)
     problems = [finding for finding in findings if finding.code]
     if arguments.json:
@@ -145,6 +147,26 @@ def _storage(here: Place) -> Iterator[Finding]:
     yield _try("upload", hide(here.settings.upload), lambda: boot.check_upload(here.settings))
     for scheme in here.settings.storage:
         yield _try(f"storage {scheme}", "set up", lambda scheme=scheme: _library(scheme, here.settings))  # type: ignore[misc]
+
+
+def _recorders(here: Place) -> Iterator[Finding]:
+    settings = here.settings
+    for name, section in settings.recorders.items():
+        found = place_of(name, settings)
+        what, shown = f"recorder {name}", f"{found.scheme}://{found.netloc}"
+        if not section.user or not section.password:
+            yield Finding(what, f"{shown}: no user or no password: nobody can log in", ConfigError.exit_code)
+            continue
+        yield _try(what, shown, lambda shown=shown: _reachable(shown, settings))  # type: ignore[misc]
+        if found.scheme == "http":
+            yield Finding(what, f"{shown}: plain http: others may read what it sends: tls", advice=True)
+
+
+def _reachable(address: str, settings: Settings) -> None:
+    try:
+        fetch.check(f"{address}/", settings)
+    except ForbiddenSource as error:
+        raise ConfigError(str(error)) from None
 
 
 def _library(scheme: str, settings: Settings) -> None:

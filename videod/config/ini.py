@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from videod.config import values as v
-from videod.config.settings import BUILT_IN_PRESETS, Preset, Settings, Source, Storage, Watched, options
-from videod.config.values import file_path
+from videod.config.settings import BUILT_IN_PRESETS, Preset, Recorder, Settings, Source, Storage, Watched, options
+from videod.config.values import file_path, host_port
 from videod.errors import ConfigError, UsageError
 
 ENVIRONMENTS = ("dev", "local", "prod")
-_NAMED: Mapping[str, type] = {"preset": Preset, "storage": Storage, "source": Source}
+_NAMED: Mapping[str, type] = {"preset": Preset, "storage": Storage, "source": Source, "recorder": Recorder}
 _PLAIN: Mapping[str, type] = {"watch": Watched}
 LEAST_MEMORY = 768 << 20  # ffprobe alone maps more than a quarter of a GiB
 _REFERENCE = re.compile(r"\$\{([^}]*)\}")
@@ -46,7 +46,7 @@ class Config:
         return made
 
     def _named(self, secrets_file: str) -> dict[str, Any]:
-        found: dict[str, dict[str, Any]] = {"preset": {}, "storage": {}, "source": {}}
+        found: dict[str, dict[str, Any]] = {kind: {} for kind in _NAMED}
         for preset, texts in BUILT_IN_PRESETS.items():
             found["preset"][preset] = Preset(**self._read(Preset, texts, f"preset {preset}"))
         for section, texts in self._with_secrets(secrets_file).items():
@@ -54,8 +54,17 @@ class Config:
             if kind in _NAMED:
                 base = BUILT_IN_PRESETS.get(title, {}) if kind == "preset" else {}
                 found[kind][title] = _NAMED[kind](**self._read(_NAMED[kind], {**base, **texts}, section))
+        for title, recorder in found["recorder"].items():
+            self._check_recorder(title, recorder)
+        plural = {"presets": "preset", "storage": "storage", "sources": "source", "recorders": "recorder"}
         plain = {name: kind(**self._read(kind, self.sections.get(name, {}), name)) for name, kind in _PLAIN.items()}
-        return {"presets": found["preset"], "storage": found["storage"], "sources": found["source"], **plain}
+        return {**{name: found[kind] for name, kind in plural.items()}, **plain}
+
+    def _check_recorder(self, title: str, recorder: Recorder) -> None:
+        try:
+            host_port(recorder.host or title)
+        except ValueError:
+            raise ConfigError(f"[recorder {title}] host: {self.file}: must be a host or host:port") from None
 
     def _read(self, kind: type, texts: Mapping[str, str], section: str) -> dict[str, Any]:
         declared = options(kind)
@@ -82,7 +91,7 @@ class Config:
         secret.pop("keys", None)
         for section, texts in secret.items():
             kind = _NAMED.get(section.partition(" ")[0])
-            if kind not in (Storage, Source) or " " not in section:
+            if kind not in (Storage, Source, Recorder) or " " not in section:
                 raise ConfigError(f"[{section}]: {secrets_file}: unknown section; see videod.ini(5)")
             _refuse_unknown(texts, options(kind), section, secrets_file)
         return {**self.sections, **{name: {**self.sections.get(name, {}), **texts} for name, texts in secret.items()}}

@@ -92,6 +92,20 @@ class Source:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Recorder:
+    """A network video recorder; `[recorder NAME]`."""
+
+    host: str = option("", v.recorder_host, "host or host:port; empty: the NAME")
+    user: str = option("", v.text, "user name")
+    password: str = option("", v.text, "its password; take it from ${file:PATH}")
+    tls: bool = option("no", v.yes_no, "ask by https")
+    fingerprint: str = option(
+        "", v.fingerprint, "SHA-256 of its certificate, which is trusted then; empty: see ca_file"
+    )
+    ca_file: str = option("", v.path, "certificates to trust instead of the system's")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Watched:
     """What `videod watch` does with files; `[watch]`. Folders as paths, or relative to the folder that is watched."""
 
@@ -108,6 +122,7 @@ class Settings:
     presets: Mapping[str, Preset]
     storage: Mapping[str, Storage]
     sources: Mapping[str, Source]
+    recorders: Mapping[str, Recorder]
     watch: Watched
     import_key: str
 
@@ -190,7 +205,7 @@ class Settings:
     connections_per_task: int = option("20", v.whole(1, 1000), "connections of one download")
     connections_per_host: int = option("6", v.whole(1, 1000), "connections of downloads to one host")
     cache_bytes: int = option("0", v.size, "parts of sources kept for other jobs on them; 0: none", live=True)
-    recorder_jobs: int = option("1", v.whole(1, 100), "jobs at one recorder at once (not in effect yet)")
+    recorder_jobs: int = option("1", v.whole(1, 100), "jobs at one recorder at once, over all nodes")
     # secrets, rights
     callback_secret: str = option("", v.text, "key that callbacks are signed with; take it from ${file:PATH}")
     secrets_file: str = option("", v.path, "a second ini with secrets, mode 0600")
@@ -205,5 +220,6 @@ class Settings:
             found += [storage.secret_key, storage.session_token]
         for source in self.sources.values():
             found += [source.password, *source.header]
+        found += [recorder.password for recorder in self.recorders.values()]
         # the longest first: one secret may begin another, whose rest would stay
         return tuple(sorted((text for text in found if text), key=len, reverse=True))

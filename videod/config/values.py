@@ -194,6 +194,21 @@ def seal(value: str) -> str:
     return value
 
 
+def recorder_host(value: str) -> str:
+    """Where a recorder is; empty: what its section is called."""
+    if value:
+        host_port(value)
+    return value
+
+
+def fingerprint(value: str) -> str:
+    """SHA-256 of a certificate, in hex with or without colons."""
+    digits = value.replace(":", "").replace(" ", "").lower()
+    if value and not re.fullmatch(r"[0-9a-f]{64}", digits):
+        raise ValueError("64 hexadecimal digits: openssl x509 -fingerprint -sha256")
+    return digits
+
+
 def hosts(value: str) -> tuple[str, ...]:
     """Names, *.example.org, addresses or CIDR, each with an optional :port."""
     found = words(value)

@@ -102,6 +102,18 @@ class Names:
         """Hash: sealed logins that were imported, by recorder."""
         return f"{self.prefix}logins"
 
+    def turns(self, recorder: str) -> str:
+        """Sorted set: who talks to a recorder (host:port), by the time in ms at which that ends by itself."""
+        return f"{self.prefix}recorder:{recorder}"
+
+    def line(self, recorder: str) -> str:
+        """Sorted set: the jobs that wait for a recorder, by the time in ms since which they do."""
+        return f"{self.prefix}line:{recorder}"
+
+    def refused(self, recorder: str) -> str:
+        """Hash: by user a digest of the password that a recorder refused."""
+        return f"{self.prefix}refused:{recorder}"
+
     @property
     def nodes(self) -> str:
         """Hash: who serves, by node name."""

@@ -21,6 +21,7 @@ from videod.jobqueue.names import Names
 from videod.jobqueue.outbox import letter
 from videod.jobqueue.oversize import BOUNDS, Oversize
 from videod.jobqueue.refusals import of_reply
+from videod.jobqueue.turns import Turns
 from videod.message import Envelope, raw_as_json, too_large
 
 ABNORMAL_EVERY = 16
@@ -78,7 +79,9 @@ class JobQueue:
         self._retry, self._round = Script("retry"), Script("round")
         self._progress, self._tell, self._forward = Script("progress"), Script("tell"), Script("forward")
         self._announce = Script("announce")
+        self._park = Script("park")
         self._oversize = Oversize(settings, shared)
+        self.turns = Turns(settings, shared)
         self._order = self._orders()
 
     def _orders(self) -> Iterator[tuple[str, ...]]:
@@ -157,6 +160,14 @@ class JobQueue:
         arguments += [coming, round(delay * 1000), *_flat({**record, "retry_at": at, "crashes": 0})]
         keys = (names.running(), names.job(envelope.id), names.events, names.delayed)
         answer: bytes = self.shared.run(self._retry, self._with_reply(keys, claim), arguments, durable=True)
+        return answer.decode()
+
+    def park(self, claim: Claim, place: str, record: Mapping[str, Any]) -> str:
+        """Put the job aside until its turn at a recorder comes, or for a lease; answers as `finish` does."""
+        envelope, names, turns = claim.envelope, self.names, self.turns
+        arguments = [claim.element, envelope.token, envelope.id, round(turns.lease * 1000), turns.most, *_flat(record)]
+        keys = (names.running(), names.job(envelope.id), names.delayed, *turns.keys(place))
+        answer: bytes = self.shared.run(self._park, keys, arguments, durable=True)
         return answer.decode()
 
     def holds(self, claim: Claim) -> bool:

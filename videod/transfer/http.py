@@ -41,8 +41,9 @@ class Http:
     that is sent, may take, `read` the longest silence, both in seconds.
 
     `proxy` is the address of an HTTP proxy, which then looks the names up. `ca_file` replaces the system's
-    certificates. `keep` connections to one address are kept. `check` is asked five times a second while a request
-    waits; what it raises ends the request.
+    certificates; a server whose certificate has the SHA-256 `fingerprint` (hex) is trusted without them, and no other.
+    `keep` connections to one address are kept. `check` is asked five times a second while a request waits; what it
+    raises ends the request.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Http:
         *,
         proxy: str = "",
         ca_file: str = "",
+        fingerprint: str = "",
         connect: float = 20.0,
         read: float = 120.0,
         keep: int = 1,
@@ -60,6 +62,7 @@ class Http:
         self._connect = connect
         self._proxy = proxy
         self._ca_file = ca_file or None
+        self._fingerprint = fingerprint
         self._read = read
         self._keep = keep
         self._patience = _patience(check, read) if check else None
@@ -138,10 +141,8 @@ class Http:
 
         if url.scheme == "http":
             return self._watch(HTTPConnectionPool(end.address, end.port, **self._options()))
-        options = self._options() | self._trust()
-        return self._watch(
-            HTTPSConnectionPool(end.address, end.port, server_hostname=url.host, assert_hostname=url.host, **options)
-        )
+        options = self._options() | {"assert_hostname": url.host} | self._trust()
+        return self._watch(HTTPSConnectionPool(end.address, end.port, server_hostname=url.host, **options))
 
     def _through_proxy(self, url: Url) -> HTTPConnectionPool:
         from urllib3 import ProxyManager
@@ -165,16 +166,20 @@ class Http:
         return {"timeout": Timeout(connect=self._connect, read=read), "blocksize": BLOCK, "maxsize": self._keep}
 
     def _trust(self) -> dict[str, Any]:
+        pinned: dict[str, Any] = {}
+        if self._fingerprint:  # most such certificates are signed by nobody, for no name
+            pinned = {"assert_fingerprint": self._fingerprint, "cert_reqs": "CERT_NONE", "assert_hostname": False}
         if not self._patience:
-            return {"ca_certs": self._ca_file}
+            return {"ca_certs": self._ca_file, **pinned}
         if self._context is None:  # one for all hosts
             from urllib3.util.ssl_ import create_urllib3_context
 
             context = create_urllib3_context()
             context.sslsocket_class = self._patience.tls
+            context.check_hostname = not pinned
             context.load_verify_locations(self._ca_file) if self._ca_file else context.load_default_certs()
             self._context = context
-        return {"ssl_context": self._context}
+        return {"ssl_context": self._context, **pinned}
 
     def _watch(self, pool: HTTPConnectionPool) -> HTTPConnectionPool:
         if self._patience:
