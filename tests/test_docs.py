@@ -225,6 +225,8 @@ def keys_of_the_code() -> set[str]:
             "job": "ID",
             "cancel": "ID",
             "marks": "ID",
+            "imported": "ID",
+            "batch": "ID",
             "batch_reply": "batch:TASK",
             "turns": "HOST",
             "line": "HOST",

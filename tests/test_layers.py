@@ -15,8 +15,8 @@ FILES = sorted(SOURCE.rglob("*.py"))
 # the lowest layer first; a folder stands for all that is in it
 LAYERS = [
     {"__init__", "errors", "redact", "config", "fields", "message", "job", "events", "cancel", "progress"},
-    {"guardian", "pipes", "process", "limits", "space", "slots", "connections", "logs", "heap", "jobqueue", "embedded"}
-    | {"media", "mp4", "codec", "transfer", "isapi"},
+    {"guardian", "pipes", "process", "limits", "space", "slots", "connections", "logs", "heap"}
+    | {"vault", "jobqueue", "embedded", "media", "mp4", "codec", "transfer", "isapi"},
     {"context", "shared", "obtain", "deliver", "kinds", "intake", "attempt", "fitness", "pool", "claiming", "worker"},
     {"signals", "systemd", "reload", "heartbeat", "postman", "rounds", "boot", "service"},
     {"pidfile", "note", "daemonize", "sources", "cli", "__main__"},

@@ -77,7 +77,7 @@ def test_every_verb_has_its_entry() -> None:
 def test_every_option_is_told_and_no_other(verb: str) -> None:
     entry = entries()[verb]
     known = {option for action in verbs()[verb]._actions for option in action.option_strings} - COMMON
-    told = set(re.findall(r"(?<![\w-])--?[a-z]+", entry))
+    told = set(re.findall(r"(?<![\w-])--?[a-z]+(?:-[a-z]+)*", entry))
     in_jobs = PAGES[0].read_text().partition(".SH JOBS")[2].partition(".SH FURTHER")[0]
     shared = {"-e", "--env"} if f"\\fB{verb}\\fR" in in_jobs else set()
     if verb == "log":  # its -e stands in the entry, once

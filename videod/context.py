@@ -40,6 +40,9 @@ class Turn(Protocol):
     def leave(self) -> None:
         """Let others talk to it; at the end of the attempt at the latest."""
 
+    def login(self) -> tuple[str, str] | None:
+        """User and password that were imported for it. Raises Unfit where this node cannot open them."""
+
     def refused(self, user: str, password: str) -> bool:
         """Whether the recorder refused this login before."""
 
@@ -55,6 +58,10 @@ class NoTurn:
 
     def leave(self) -> None:
         """Does nothing."""
+
+    def login(self) -> tuple[str, str] | None:
+        """None was."""
+        return None
 
     def refused(self, user: str, password: str) -> bool:
         """Nothing is known."""

@@ -15,6 +15,7 @@ from videod.cli.daemon import reload
 from videod.cli.push import prepared
 from videod.cli.where import Place, connect, place
 from videod.config import Settings
+from videod.config.recorders import place_of
 from videod.errors import UsageError
 from videod.jobqueue.imports import Imports
 from videod.logs import visible
@@ -84,7 +85,7 @@ def _queue(rows: list[Row], here: Place, result: Result, arguments: argparse.Nam
     if any(row.user for row in rows):
         if vault:
             for row in {row.recorder: row for row in rows if row.user}.values():
-                imports.seal(row.recorder, vault.seal(row.user, row.password))
+                imports.seal(place_of(row.recorder, settings).netloc, vault.seal(row.user, row.password))
         else:
             node = settings.node
             _keep_here(rows, here, arguments)

@@ -27,7 +27,7 @@ class Imports:
         return answer == b"queued"
 
     def seal(self, recorder: str, sealed: str) -> None:
-        """Put a login aside, for a recorder as messages name it."""
+        """Put a login aside, for the recorder at host:port."""
         self._connection.call("HSET", self._names.logins, recorder, sealed)
 
     def note(self, batch: str, rows: Sequence[tuple[int, str, str, str]]) -> None:

@@ -17,10 +17,11 @@ from contextlib import suppress
 from typing import Any
 
 from videod.config.settings import Settings
-from videod.errors import FetchFailed, RedisAway
+from videod.errors import FetchFailed, RedisAway, Unfit
 from videod.jobqueue.connection import Connection, Script
 from videod.jobqueue.names import Names
 from videod.message import Envelope
+from videod.vault import Vault
 
 # for how long a turn is kept for a job that was woken, and how many may have been cancelled meanwhile
 KEPT_MS = 10_000
@@ -36,6 +37,7 @@ class Turns:
     def __init__(self, settings: Settings, connection: Connection) -> None:
         self.names, self.connection = Names.of(settings), connection
         self.most, self.lease = settings.recorder_jobs, settings.lease
+        self.import_key = settings.import_key
         self.node, self.run = settings.node, secrets.token_hex(8)
         self._lock = threading.Lock()
         self._held: set[Turn] = set()
@@ -113,6 +115,18 @@ class Turn:
         """Raise FetchFailed when somebody else has it by now: Redis was away for longer than a lease."""
         if self.lost:
             raise FetchFailed(f"lost its turn at the recorder: {self.place}: Redis was away")
+
+    def login(self) -> tuple[str, str] | None:
+        """User and password that were imported for it. Raises Unfit where this node cannot open them."""
+        turns = self._turns
+        sealed = self._insist(lambda: turns.connection.call("HGET", turns.names.logins, self.place))
+        if sealed is None:
+            return None
+        opened = Vault(turns.import_key).open(sealed.decode()) if turns.import_key else None
+        if opened is None:
+            what = "was sealed with another key" if turns.import_key else "needs the key that sealed it"
+            raise Unfit(f"the login of {self.place} {what}: [keys] import of secrets_file: set it on this node, too")
+        return opened
 
     def refused(self, user: str, password: str) -> bool:
         """Whether the recorder refused this login before."""

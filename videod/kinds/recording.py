@@ -110,6 +110,9 @@ def _recorder(fields: Fields, settings: Settings) -> Place:
 def run(params: Params, ctx: Context) -> Sequence[Output]:
     """Fetch them all. Raises Denied for a refused password, which is remembered for all nodes."""
     found, turn = params.recorder, ctx.turn
+    # what a sheet said last counts more than the ini
+    if login := turn.login():
+        found = replace(found, user=login[0], password=login[1])
     if not found.user:
         raise Denied(f"no user and password for this recorder: {found.shown}: write a [recorder {found.name}]")
 

@@ -68,7 +68,6 @@ def _decoded(data: bytes, path: Path) -> str:
 
 def _xlsx(path: Path) -> Iterator[tuple[int, list[str]]]:
     try:
-        import defusedxml  # type: ignore[import-untyped, unused-ignore]  # noqa: F401 - openpyxl uses it where it is there: entities that grow
         import openpyxl
     except ImportError:
         raise ToolMissing("openpyxl is not installed: import: pip install 'videod[sheet]'") from None
