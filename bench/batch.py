@@ -12,6 +12,7 @@ import argparse
 import importlib.util
 import json
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -19,6 +20,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -53,17 +55,25 @@ class Peak(threading.Thread):
     def __init__(self, pid: int) -> None:
         super().__init__()
         self.pid, self.over = pid, threading.Event()
-        self.idle = self.most = pss(pid)
+        self.most = pss(pid)
 
     def run(self) -> None:
         while not self.over.wait(0.1):
             self.most = max(self.most, pss(self.pid))
 
 
-def timed(work: Callable[[], object]) -> float:
-    begun = time.monotonic()
+def children() -> float:
+    """CPU seconds of our children that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def timed(work: Callable[[], object], cpu: Callable[[], float]) -> tuple[float, float]:
+    """Seconds, and CPU seconds."""
+    before, begun = cpu(), time.monotonic()
     work()
-    return time.monotonic() - begun
+    wall = time.monotonic() - begun
+    return wall, cpu() - before
 
 
 def wget(urls: list[str], folder: Path) -> None:
@@ -100,18 +110,18 @@ def main() -> None:
         peers["aiohttp"] = aiohttp
     try:
         videod(node, [nginx.url("100000-0.bin")], "warm")
+        idle = pss(node.pid)
         for title, (count, size) in SETS.items():
             urls = [nginx.url(f"{size}-{n}.bin") for n in range(count)]
-            spent: dict[str, list[float]] = {}
+            spent: dict[str, list[tuple[float, float]]] = {}
             for turn in range(times):
-                spent.setdefault("videod", []).append(
-                    timed(lambda urls=urls, t=f"{size}-{turn}": videod(node, urls, t))
-                )  # type: ignore[misc]
+                work = partial(videod, node, urls, f"{size}-{turn}")
+                spent.setdefault("videod", []).append(timed(work, node.cpu))
                 shutil.rmtree(node.folder / "state/downloads")
                 for name, peer in peers.items():
                     folder = node.folder / "peer"
                     folder.mkdir()
-                    spent.setdefault(name, []).append(timed(lambda urls=urls, p=peer, f=folder: p(urls, f)))  # type: ignore[misc]
+                    spent.setdefault(name, []).append(timed(partial(peer, urls, folder), children))
                     shutil.rmtree(folder)
             peak = Peak(node.pid)  # by itself: to be looked at costs time
             peak.start()
@@ -119,14 +129,12 @@ def main() -> None:
             peak.over.set()
             peak.join()
             shutil.rmtree(node.folder / "state/downloads")
-            ours = statistics.median(spent["videod"])
-            for name, seconds in spent.items():
-                middle = statistics.median(seconds)
-                rate = count * size / middle / 1e6
-                print(
-                    f"{title:14} {name:10} {middle:7.2f} s {rate:8.0f} MB/s   videod/it {ours / middle:.2f}", flush=True
-                )
-            print(f"{title:14} daemon's memory above idle: {peak.most - peak.idle:.1f} MB")
+            ours = statistics.median(wall for wall, _ in spent["videod"])
+            for name, found in spent.items():
+                wall, cpu = (statistics.median(each) for each in zip(*found, strict=True))
+                figures = f"{wall:7.2f} s {cpu:6.2f} s CPU {count * size / wall / 1e6:6.0f} MB/s"
+                print(f"{title:14} {name:10} {figures}   videod/it {ours / wall:.2f}", flush=True)
+            print(f"{title:14} daemon's memory above idle: {peak.most - idle:.1f} MB")
     finally:
         nginx.close()
         node.close()

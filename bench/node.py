@@ -53,13 +53,13 @@ class Node:
         """Push a message and wait for its end, which must be `done`."""
         self._jobs += 1
         ident, r = f"job{self._jobs}", self._redis.client()
-        before, begun = self._cpu(), time.monotonic()
+        before, begun = self.cpu(), time.monotonic()
         push(r, {"id": ident, **message})
         event = final(r, ident, 900)
         wall = time.monotonic() - begun
         if event["event"] != "done":
             sys.exit(f"{event}\n{self._daemon.log[-3000:]}")
-        return Cost(wall, self._cpu() - before, event)
+        return Cost(wall, self.cpu() - before, event)
 
     def ended(self, message: dict[str, Any], ident: str) -> dict[str, Any]:
         """Push a message that has its id, and wait for its final event."""
@@ -72,8 +72,8 @@ class Node:
         assert self._daemon.pid
         return self._daemon.pid
 
-    def _cpu(self) -> float:
-        """Of the daemon and of its children that have ended."""
+    def cpu(self) -> float:
+        """CPU seconds of the daemon and of its children that have ended."""
         fields = Path(f"/proc/{self._daemon.pid}/stat").read_text().rpartition(")")[2].split()
         return sum(map(int, fields[11:15])) / TICKS
 
