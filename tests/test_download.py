@@ -170,7 +170,10 @@ def test_an_archive(daemon: Daemon, r, origin: Origin) -> None:
     push(r, download("p", *listed(origin, **bodies), {"url": origin.url + "/none", "name": "x"}, zip=True))
     assert failed(final(r, "p")) == {"x": "not_found"}
     assert sorted(os.listdir(daemon.state / "downloads")) == ["z"]
-    accounted(r, ["z", "u", "p"])
+    done = daemon.command("push", "--wait", json.dumps(download("p", {"url": origin.url + "/none", "name": "x"})))
+    assert (done.returncode, done.stderr.splitlines()[-1].partition(":")[0]) == (1, "x"), done
+    assert sorted(os.listdir(daemon.state / "downloads")) == ["p", "z"]
+    accounted(r, ["z", "u", "p", "p"])
 
 
 def opened(packed: bytes, bodies: dict[str, bytes]) -> None:

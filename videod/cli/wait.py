@@ -123,4 +123,6 @@ def report(record: dict[str, Any], *, as_json: bool) -> int:
         error = record.get("error") or {}
         text = f"{error.get('code')}: {error.get('message')}" if error else record["state"]
         print(visible(f"videod: {record['state']}: {record['id']}: {text}"), file=sys.stderr)
+        for file in error.get("files") or []:
+            print(visible(f"{file['fn']}: {file['error']}"), file=sys.stderr)
     return 0 if record["state"] == "done" else 1

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from videod.config.settings import Settings
 from videod.context import Context
-from videod.errors import BadMessage, Cancelled, Failure, Partial, Temporary, UploadDenied
+from videod.errors import BadMessage, Cancelled, Failure, Internal, Partial, Permanent, UploadDenied
 from videod.events import Output, Said
 from videod.job import BATCH, Job, is_batch
 from videod.redact import hide
@@ -95,9 +95,9 @@ def run(params: Params, ctx: Context) -> Sequence[Output]:
         if ctx.tools.cancel.wanted:
             work.clear()
         raise
-    except Failure as failure:
-        if ctx.book.last or not isinstance(failure, Temporary):
-            work.give_up(failure)
+    except (Failure, OSError) as error:
+        if ctx.book.last or isinstance(error, Permanent):
+            work.give_up(error if isinstance(error, Failure) else Internal(str(error)))
             work.clear()
         raise
     work.clear()
@@ -137,7 +137,8 @@ class _Work:
 
         asked = [Wanted(file.url, self._path(file), file.sha256) for file in wanted]
         try:
-            many.bring(asked, params.stage, ctx.job.max_attempts, ctx.job.overwrite, on_came, look)
+            overwrite = ctx.job.overwrite or not self._stays
+            many.bring(asked, params.stage, ctx.job.max_attempts, overwrite, on_came, look)
         finally:
             ctx.fetched_bytes = many.received
             ctx.log.info(f"{len(self._whole)} of {len(params.files)} files are whole, {len(self._failed)} failed")
@@ -145,6 +146,9 @@ class _Work:
     def _left(self, marks: Mapping[str, Any]) -> list[File]:
         """What is still to be fetched, by what earlier attempts have marked and by what is there."""
         left = []
+        if "zip" in marks and self._is_there(made := Output(**marks["zip"])):
+            self._sent["zip"] = made
+            return []
         for file in self._params.files:
             mark = marks.get(str(file.n))
             if isinstance(mark, dict) and "error" in mark:
@@ -157,9 +161,11 @@ class _Work:
                     self._whole[file.n] = Came(file.n, kept["bytes"], kept["sha256"])
                 else:
                     left.append(file)
-        if "zip" in marks:
-            self._sent["zip"] = Output(**marks["zip"])
         return left
+
+    def _is_there(self, made: Output) -> bool:
+        params = self._params
+        return bool(params.targets) or size_there(params.folder, params.archive) == made.bytes
 
     def _path(self, file: File) -> str:
         return file.path if self._stays else str(file.n)

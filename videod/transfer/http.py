@@ -80,7 +80,8 @@ class Http:
         """Close all connections."""
         for pool in self._pools.values():
             pool.close()
-        self._pools.clear()  # their trust is 750 KiB, which a cycle through us would keep
+        self._pools.clear()
+        self._context = None  # 750 KiB, which a cycle through us would keep
 
     def trim(self, host: str) -> None:
         """Close the connections to a host that are kept for later; what is in use is closed when it ends."""
