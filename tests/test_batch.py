@@ -322,6 +322,23 @@ def test_lost_answers_say_nothing_twice(daemon: Daemon, r, redis_server, origin:
         cutter.close()
 
 
+def test_redis_is_killed_in_the_middle(daemon: Daemon, r, redis_server, origin: Origin) -> None:  # noqa: F811
+    start(daemon, connections_per_host=2)
+    names = [f"f{n}" for n in range(60)]
+    listed = [(name, origin.put("/" + name, Page(b"x" * 1000, rate=40_000))) for name in names]
+    push(r, task("m", *listed))
+    for least in (5, 20):
+        until(lambda least=least: len(answers(r, "m")) > least, 20, "some are whole")
+        redis_server.kill()
+        seen = len(origin.seen())
+        until(lambda seen=seen: len(origin.seen()) > seen + 2, 20, "downloads go on without Redis")
+        redis_server.start()
+    assert final(redis_server.client(), "batch:m")["event"] == "done"
+    assert sorted(answers(r, "m")[1:-1]) == sorted(names)
+    assert len(origin.seen()) == 60
+    ended(r, "m")
+
+
 def test_a_job_that_crashes_its_daemon_says_its_end(daemon: Daemon, r) -> None:
     message = json.dumps(task("x", ("a", "https://192.0.2.1/a")))
     envelope = {"videod": 1, "id": "batch:x", "token": "T", "attempt": 1, "crashes": 6, "origin": BATCH, "raw": message}
