@@ -2,35 +2,75 @@
 
 from __future__ import annotations
 
+import mmap
 import shutil
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 
+from videod.media.clocks import Extent, extent, follow, move
+from videod.media.probe import Bounds, probe
 from videod.media.reading import opened
 from videod.process import Tools
 
 # the header that recorders put in front of a program stream, and its length
 OWN, OWN_BYTES = b"IMKH", 40
+MICRO = 1_000_000
 
 
-def glue(parts: Sequence[Path], out: Path, tools: Tools, *, keep: bool) -> None:
+def glue(parts: Sequence[Path], out: Path, tools: Tools, settings: Bounds, *, keep: bool) -> None:
     """Write one file that holds all parts, MPEG-PS or MP4; they go then, unless `keep`.
 
-    Program streams are put behind one another as they are. What holds its index in one place is copied into MPEG-TS
-    first. Where a clock starts again at a seam is left to `examine`. Raises EncodeFailed, DiskFull.
+    Program streams are put behind one another, their clocks moved so that each goes on where the one before ended. If
+    one of the parts holds its index in one place, all are copied into MPEG-TS first, likewise. Raises EncodeFailed,
+    DiskFull, and what `probe` does.
     """
-    with open(out, "wb") as whole:
+    if all(_is_stream(part) for part in parts):
+        _streams(parts, out, tools, keep)
+    else:
+        _indexed(parts, out, tools, settings, keep)
+
+
+def _streams(parts: Sequence[Path], out: Path, tools: Tools, keep: bool) -> None:
+    before, by = Extent(0, 0), 0
+    with open(out, "w+b") as whole:
         for n, part in enumerate(parts):
-            plain = part if _is_stream(part) else _as_ts(part, tools)
-            with open(plain, "rb") as piece:
-                if n and piece.read(len(OWN)) == OWN:
-                    piece.seek(OWN_BYTES)
-                else:
-                    piece.seek(0)
+            start = whole.tell()
+            with open(part, "rb") as piece:
+                piece.seek(OWN_BYTES if n and piece.read(len(OWN)) == OWN else 0)
                 shutil.copyfileobj(piece, whole, 1 << 20)
+            whole.flush()
             tools.check()
-            if plain != part:
-                plain.unlink()
+            if whole.tell() > start:
+                before, by = _moved(whole.fileno(), start, n, before, by)
+            if not keep:
+                part.unlink()
+
+
+def _moved(file: int, start: int, n: int, before: Extent, by: int) -> tuple[Extent, int]:
+    """Move the last part, which begins at `start`; where it ends now, and by how much it was moved."""
+    page = start - start % mmap.ALLOCATIONGRANULARITY
+    with mmap.mmap(file, 0, offset=page) as data:
+        found = extent(data, start - page)
+        if found is None:
+            return before, by
+        by = follow(before, by, found) if n else 0
+        move(data, start - page, by)
+    return Extent(found.first + by, found.end + by), by
+
+
+def _indexed(parts: Sequence[Path], out: Path, tools: Tools, settings: Bounds, keep: bool) -> None:
+    at = Fraction(0)
+    with open(out, "wb") as whole:
+        for part in parts:
+            plain = part.with_suffix(".ts")
+            argv = ["ffmpeg", "-nostdin", "-hide_banner", "-v", "error", "-y", *opened(str(part))]
+            argv += ["-map", "0:v:0", "-map", "0:a?", "-c", "copy", "-muxdelay", "0", "-muxpreload", "0"]
+            tools.run([*argv, "-output_ts_offset", f"{round(at * MICRO)}us", "-f", "mpegts", f"file:{plain}"])
+            at += probe(str(part), tools, settings).duration or Fraction(0)
+            with open(plain, "rb") as piece:
+                shutil.copyfileobj(piece, whole, 1 << 20)
+            plain.unlink()
             if not keep:
                 part.unlink()
 
@@ -38,10 +78,3 @@ def glue(parts: Sequence[Path], out: Path, tools: Tools, *, keep: bool) -> None:
 def _is_stream(path: Path) -> bool:
     with open(path, "rb") as file:
         return file.read(8)[4:8] != b"ftyp"
-
-
-def _as_ts(path: Path, tools: Tools) -> Path:
-    out = path.with_suffix(".ts")
-    argv = ["ffmpeg", "-nostdin", "-hide_banner", "-v", "error", "-y", *opened(str(path))]
-    tools.run([*argv, "-map", "0:v:0", "-map", "0:a?", "-c", "copy", "-f", "mpegts", f"file:{out}"])
-    return out

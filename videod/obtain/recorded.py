@@ -29,7 +29,7 @@ def remux(parts: Sequence[Path], out: Path, ctx: Context, *, growing: bool, keep
     try:
         if len(parts) > 1:
             whole = out.with_suffix(".whole")
-            glue(parts, whole, ctx.tools, keep=keep)
+            glue(parts, whole, ctx.tools, ctx.settings, keep=keep)
         return _copied(whole, out, ctx, growing)
     finally:
         for path in (*ctx.scratch.glob("straight-*"), *(() if keep else parts), *({whole} - set(parts))):
