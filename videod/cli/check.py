@@ -16,6 +16,7 @@ from videod import boot
 from videod.cancel import Cancel
 from videod.cli.where import Place, place
 from videod.config import Settings
+from videod.config.recorders import Place as RecorderPlace
 from videod.config.recorders import place_of
 from videod.daemonize import owner_of
 from videod.errors import ConfigError, ForbiddenSource, VideodError
@@ -153,18 +154,18 @@ def _recorders(here: Place) -> Iterator[Finding]:
     settings = here.settings
     for name, section in settings.recorders.items():
         found = place_of(name, settings)
-        what, shown = f"recorder {name}", f"{found.scheme}://{found.netloc}"
+        what, shown = f"recorder {name}", f"{found.netloc} by {found.scheme}"
         if not section.user or not section.password:
             yield Finding(what, f"{shown}: no user or no password: nobody can log in", ConfigError.exit_code)
             continue
-        yield _try(what, shown, lambda shown=shown: _reachable(shown, settings))  # type: ignore[misc]
+        yield _try(what, shown, lambda found=found: _reachable(found, settings))  # type: ignore[misc]
         if found.scheme == "http":
-            yield Finding(what, f"{shown}: plain http: others may read what it sends: tls", advice=True)
+            yield Finding(what, f"{shown}: others may read what it sends: set tls", advice=True)
 
 
-def _reachable(address: str, settings: Settings) -> None:
+def _reachable(found: RecorderPlace, settings: Settings) -> None:
     try:
-        fetch.check(f"{address}/", settings)
+        fetch.check(f"{found.scheme}://{found.netloc}/", settings)
     except ForbiddenSource as error:
         raise ConfigError(str(error)) from None
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
+from videod.config.recorders import place_of
 from videod.config.settings import Settings
 from videod.errors import BadMessage, RedisRefused
 from videod.events import Teller, stamp
@@ -43,6 +44,7 @@ class Steer:
     def __init__(self, settings: Settings, connection: Connection) -> None:
         self._settings, self._connection = settings, connection
         self._names = Names.of(settings)
+        self._pardoned: set[str] = set()
         self._cancel, self._again, self._hurry = Script("cancel"), Script("again"), Script("hurry")
 
     # ------------------------------------------------------------- pause
@@ -86,7 +88,8 @@ class Steer:
     def retry(self, ident: str, entry: bytes = b"") -> str:
         """Queue a dead or cancelled job once more, let a retry be due now; `queued`, or the state it is in.
 
-        `entry` is its element in the dead list, if it has one.
+        `entry` is its element in the dead list, if it has one. The password that its recorder refused may be tried
+        again, once for all jobs that this object queues: five wrong tries lock an account.
         """
         names = self._names
         flat = self._connection.call("HMGET", names.job(ident), "state", "message", "origin", "kind", "token")
@@ -99,10 +102,21 @@ class Steer:
         lists = (*names.served, *(names.queue_of(node) for node in self._nodes()))
         target = origin.decode() if origin.decode() in lists else names.queue
         envelope = fresh(ident, raw, target)
+        self._pardon(raw)
         record = {"state": "requeued", "kind": kind or "clip", "message": raw, "token": envelope.token}
         record |= {"attempt": 1, "crashes": 0, "origin": target, "taken_at": stamp()}
         keys = (names.job(ident), target, names.dead)
         return self._run(self._again, keys, [ident, envelope.dumps(), entry, *_flat(record)])
+
+    def _pardon(self, raw: bytes) -> None:
+        try:
+            values = read_message(raw)
+            place = place_of(str(values.get("recorder", "")), self._settings).netloc
+        except (BadMessage, ValueError):  # no message, or no recorder
+            return
+        if values.get("kind") == "recording" and place not in self._pardoned:
+            self._pardoned.add(place)
+            self._connection.call("DEL", self._names.refused(place))
 
     def _waiting(self, ident: str) -> list[Waiting]:
         """All that waits under this id, in the lists (what is taken first comes first) and for its retry."""
