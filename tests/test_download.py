@@ -236,6 +236,11 @@ def test_what_others_left_in_the_folder(daemon: Daemon, r, origin: Origin) -> No
     assert not (folder / "a.bin").is_symlink()
     assert outside.read_bytes() == b"outside"
 
+    (folder.parent / "link").symlink_to(daemon.folder)
+    push(r, download("link", *listed(origin, a=BODY)))
+    assert final(r, "link")["error"]["code"] == "upload_denied"
+    assert not (daemon.folder / "a.bin").exists()
+
     files = listed(origin, a=BODY, h=b"other", i=b"i")
     push(r, {**download("l", *files), "overwrite": False})
     until(lambda: len([e for e in events(r, "l") if e["event"] == "dead"]) == 2, 20, "it ended again")

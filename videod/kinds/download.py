@@ -25,7 +25,7 @@ from videod.transfer import upload
 from videod.transfer.archive import archive
 from videod.transfer.listed import File, check, files_of
 from videod.transfer.many import Came, Many, Wanted
-from videod.transfer.part import discard, size_there
+from videod.transfer.part import discard, make_folder, size_there
 from videod.transfer.urls import name_of
 
 # percent of the job where results are sent on
@@ -119,7 +119,7 @@ class _Work:
         """All files into their folder, as far as they are not there."""
         params, ctx = self._params, self._ctx
         ctx.progress.begin("fetch", 100 if self._stays else 100 - SENDING)
-        os.makedirs(params.stage, exist_ok=True)
+        make_folder(params.stage, sync=ctx.settings.fsync is True)
         wanted = self._left(ctx.book.marks())
         self._fail([(file, file.wrong) for file in params.files if file.wrong and file.n not in self._failed])
         if not wanted:

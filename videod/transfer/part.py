@@ -50,6 +50,16 @@ def part_of(base: str, path: str, url: str, *, sync: bool) -> Iterator[Part]:
         raise failure_of(error, base, path) from None
 
 
+def make_folder(path: str, *, sync: bool) -> None:
+    """The folder of a job, where it is missing. UploadDenied where a link or a file stands there."""
+    base, name = os.path.split(path)
+    try:
+        with open_folder(base, name, sync):
+            return
+    except OSError as error:
+        raise failure_of(error, base, name) from None
+
+
 def failure_of(error: OSError, base: str, path: str) -> Exception:
     """What it means that a file cannot be written."""
     if error.errno in FULL:
@@ -129,9 +139,10 @@ class Part:
 
     def write(self, piece: bytes) -> None:
         """The next bytes."""
-        view = memoryview(piece)
-        while view:
-            view = view[os.write(self._fd, view) :]
+        if (done := os.write(self._fd, piece)) < len(piece):
+            view = memoryview(piece)[done:]
+            while view:
+                view = view[os.write(self._fd, view) :]
         self.sha.update(piece)
         self.size += len(piece)
         if not self._noted and self.validator and self.total is not None and self.size < self.total:

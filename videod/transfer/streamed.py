@@ -99,7 +99,7 @@ class _One:
         self._part.reset()
         with open(path, "rb") as file:
             self._begin(path.stat().st_size, "")
-            self._take(iter(lambda: file.read(PIECE), b""))
+            self._take(iter(lambda: file.read(PIECE), b""), fetched=False)
 
     def from_store(self) -> None:
         from videod.transfer.from_store import opened
@@ -107,9 +107,14 @@ class _One:
         self._part.reset()
         total, coming = opened(self._address, self._line.settings, self._line.silence)
         self._begin(total, "")
-        self._take(self._counted(coming))
+        self._take(self._checked(coming))
         if self._part.size != total:
             raise FetchFailed(f"shorter than promised: {self._part.size} of {total} bytes came")
+
+    def _checked(self, coming: Iterator[bytes]) -> Iterator[bytes]:
+        for piece in coming:
+            self._line.check()
+            yield piece
 
     def from_web(self, url: Url) -> None:
         anew, part = 0, self._part
@@ -150,9 +155,7 @@ class _One:
             else:
                 self._whole(response, end.url)
             rate = source_of(end.url, self._line.settings.sources).limit_rate
-            pace = Pace(self._line.check)
-            coming = self._counted(arriving(response, PIECE))
-            self._take(coming, lambda size: pace.spend(size, rate))
+            self._take(arriving(response, PIECE), rate=rate)
         if part.total is not None and part.size != part.total:
             raise Broken("it ended early")
 
@@ -196,25 +199,26 @@ class _One:
             raise TooBig(f"the file has {total} bytes: max_source_bytes: {self._most} are allowed")
         self._part.total, self._part.validator = total, validator
 
-    def _counted(self, coming: Iterator[bytes]) -> Iterator[bytes]:
-        for piece in coming:
-            self._line.count(len(piece))
-            yield piece
-
-    def _take(self, coming: Iterator[bytes], paced: Callable[[int], object] = lambda size: None) -> None:
-        part, line = self._part, self._line
+    def _take(self, coming: Iterator[bytes], *, fetched: bool = True, rate: int = 0) -> None:
+        """Write all that comes; `fetched`: over the network, `rate`: at most so many bytes a second."""
+        part, line, most, pace = self._part, self._line, self._most, Pace(self._line.check)
         with self._room() as wrote:
             for piece in coming:
-                line.check()
-                if self._most and part.size + len(piece) > self._most:
-                    raise TooBig(f"the file is larger than {self._most} bytes: max_source_bytes: raise it to serve it")
-                if part.total is not None and part.size + len(piece) > part.total:
+                size = len(piece)
+                if fetched:  # by what looks itself whether it is time to end, more often
+                    line.count(size)
+                else:
+                    line.check()
+                if most and part.size + size > most:
+                    raise TooBig(f"the file is larger than {most} bytes: max_source_bytes: raise it to serve it")
+                if part.total is not None and part.size + size > part.total:
                     raise Broken("more came than was promised")
-                wrote(len(piece))
+                wrote(size)
                 part.write(piece)
                 if part.total:
                     self._on_part(part.size / part.total)
-                paced(len(piece))
+                if rate:
+                    pace.spend(size, rate)
 
     @contextmanager
     def _room(self) -> Iterator[Callable[[int], None]]:
