@@ -280,24 +280,28 @@ def test_secrets_file_and_pinned_tls(daemon: Daemon, parts, tls_files, r, tmp_pa
 
 
 # ------------------------------------------------------------------ messages
-@pytest.mark.parametrize(
-    ("more", "code", "text"),
-    [
-        ({"user": "admin"}, "bad_message", "user"), ({"password": "pw-in-message"}, "bad_message", "password"),
-        ({"recorder": "admin:pw@host"}, "bad_message", "recorder"), ({"recorder": None}, "bad_message", "recorder"),
-        ({"recorder": "169.254.169.254"}, "forbidden_source", "recorder"), ({"channels": 0}, "bad_message", "channels"),
-        ({"channels": "1,x"}, "bad_message", "channels"), ({"channels": [1]}, "bad_message", "channels"),
-        ({"channels": "٣"}, "bad_message", "channels"), ({"from": "yesterday"}, "bad_message", "from"),
-        ({"to": f"{DAY}00:00:00"}, "bad_message", "to"), ({"from": 5}, "bad_message", "from"),
-        ({"join": "yes"}, "bad_message", "join"), ({"recorder": "127.0.0.1:9"}, "denied", "no user"),
-        ({"upload": "file:/etc/x-{n}.mp4"}, "upload_denied", "upload"),
-    ],
-    ids=str,
-)  # fmt: skip
-def test_messages_that_are_wrong(serving: Daemon, recorder: Recorder, r, more, code: str, text: str) -> None:
-    dead = fetched(r, "wrong", **more)
-    assert dead["error"]["code"] == code and text in dead["error"]["message"], dead
-    assert "pw-in-message" not in serving.log + serving.command("show", "wrong").stdout + json.dumps(dead)
+WRONG: list[tuple[dict[str, Any], str, str]] = [
+    ({"user": "admin"}, "bad_message", "user"), ({"password": "pw-in-message"}, "bad_message", "password"),
+    ({"recorder": "admin:pw-in-message@host"}, "bad_message", "recorder"),
+    ({"recorder": None}, "bad_message", "recorder"),
+    ({"recorder": "169.254.169.254"}, "forbidden_source", "recorder"), ({"channels": 0}, "bad_message", "channels"),
+    ({"channels": "1,x"}, "bad_message", "channels"), ({"channels": [1]}, "bad_message", "channels"),
+    ({"channels": "٣"}, "bad_message", "channels"), ({"from": "yesterday"}, "bad_message", "from"),
+    ({"to": f"{DAY}00:00:00"}, "bad_message", "to"), ({"from": 5}, "bad_message", "from"),
+    ({"join": "yes"}, "bad_message", "join"), ({"recorder": "127.0.0.1:9"}, "denied", "no user"),
+    ({"upload": "file:/etc/x-{n}.mp4"}, "upload_denied", "upload"),
+]  # fmt: skip
+
+
+def test_messages_that_are_wrong(serving: Daemon, recorder: Recorder, r) -> None:
+    for n, (more, _, _) in enumerate(WRONG):
+        ask(r, f"w{n}", **more)
+    for n, (_, code, text) in enumerate(WRONG):
+        dead = final(r, f"w{n}")
+        assert dead["error"]["code"] == code and text in dead["error"]["message"], dead
+        assert "pw-in-message" not in json.dumps(dead)
+    shown = serving.command("show", "w1").stdout + serving.command("dead").stdout
+    assert "pw-in-message" not in serving.log + shown
     assert recorder.seen == []
 
 
@@ -314,13 +318,16 @@ def other(redis_server, recorder: Recorder, tmp_path: Path) -> Iterator[Daemon]:
     made.end()
 
 
-def test_two_nodes_never_two_at_one_recorder(daemon: Daemon, other: Daemon, recorder: Recorder, parts, r) -> None:
-    """Forty jobs; others run meanwhile, since none of these holds a slot while it waits."""
+@pytest.mark.parametrize("jobs", [8, pytest.param(40, marks=pytest.mark.long)])
+def test_two_nodes_never_two_at_one_recorder(
+    daemon: Daemon, other: Daemon, recorder: Recorder, parts, r, jobs: int
+) -> None:
+    """Others run meanwhile, since none of these holds a slot while it waits."""
     recorder.add(f"{DAY}08:00:00", 2, parts[0])
     recorder.faults.hold = 0.05
     daemon.sections = recorder.section()
     daemon.write(allow_hosts="* 127.0.0.1", max_worker=4)
-    names = [f"r{n}" for n in range(40)]
+    names = [f"r{n}" for n in range(jobs)]
     for name in names:
         ask(r, name)
     push(r, {"id": "quick", "kind": "sleep", "seconds": 0})
@@ -344,9 +351,9 @@ def test_more_than_one_where_it_is_allowed(daemon: Daemon, recorder: Recorder, p
     recorder.faults.hold = 0.5
     daemon.sections = recorder.section()
     daemon.start(allow_hosts="* 127.0.0.1", recorder_jobs=2)
-    for n in range(6):
+    for n in range(4):
         ask(r, f"t{n}")
-    for n in range(6):
+    for n in range(4):
         assert final(r, f"t{n}")["event"] == "done"
     assert recorder.busiest == 2
 
