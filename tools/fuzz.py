@@ -39,8 +39,13 @@ READERS = (
     "config",
     "guardian",
     "intake",
+    "isapi.clock",
+    "isapi.digest",
+    "isapi.document",
+    "isapi.finding",
     "kinds.clip",
     "logs",
+    "media.clocks",
     "media.frames",
     "media.matroska",
     "media.probe",
@@ -56,6 +61,11 @@ def seeds() -> list[bytes]:
     """What the documents show, and a line of each other thing that is read."""
     blocks = re.findall(r"```\w*[^\n]*\n(.*?)```", (ROOT / "docs/protocol.md").read_text(), re.DOTALL)
     found = [line for block in blocks for line in block.splitlines() if line.strip()] + blocks
+    found += ['Digest realm="a", nonce="b", qop="auth", algorithm=SHA-256, stale=true']
+    found += ["2026-11-20T08:00:00+01:00|CST-1:00:00DST01:00:00,M3.5.0/02:00:00,M10.5.0/03:00:00"]
+    found += [
+        "<a><searchMatchItem><trackID>101</trackID><startTime>2026-11-20T08:00:00Z</startTime></searchMatchItem></a>"
+    ]
     found += (ROOT / "etc/videod.ini").read_text().split("\n\n")
     found += ["[DEFAULT]\nqueue = q\n[prod]\nproxy = http://h:1\nredis = redis+sentinel://u:p@a:1,b/s/0?tls=yes\n"]
     found += ["CONNECT h:443 HTTP/1.1\r\nHost: h\r\n\r\n", "HTTP/1.1 200 OK\nContent-Length: 5\n", "+12\n~13\n-12\n"]

@@ -227,8 +227,37 @@ def _matroska(data: bytes) -> None:
         assert index.offsets == sorted(set(index.offsets)) and index.offsets[-1] < index.end <= len(data)
 
 
+def _recorder(data: bytes) -> None:
+    """What a recorder sends: challenges, XML, times; and the program streams that it hands out."""
+    from datetime import UTC, datetime
+
+    from videod.isapi import clock, digest, document, finding
+    from videod.media import clocks
+
+    text = data.decode("utf-8", "replace")
+    with contextlib.suppress(digest.Unanswerable):
+        login = digest.Login('a"b', "S3CR3T")
+        login.learn(digest.challenge_of([data.decode("latin-1"), text], secure=True))
+        header = login.header("GET", "/a")
+        assert "S3CR3T" not in header
+    document.said(data)
+    with contextlib.suppress(document.Unreadable):
+        page = finding.page_of(document.parse(data), 101)
+        assert all(one.start <= one.end and one.size >= 0 for one in page.found)
+    local, _, zone = text.partition("|")
+    with contextlib.suppress(ValueError, OverflowError):
+        made = clock.clock_of(local, zone, datetime(2026, 11, 20, tzinfo=UTC))
+        made.utc(made.wall(datetime(2026, 7, 1, tzinfo=UTC)))
+    stream = bytearray(data)
+    before = clocks.extent(stream)
+    clocks.move(stream, 0, 12345)
+    after = clocks.extent(stream)
+    assert len(stream) == len(data) and (before is None) == (after is None)
+
+
 TARGETS: dict[str, tuple[Callable[[bytes], None], int]] = {
     "message": (_message, 4096), "ini": (_ini, 2048), "address": (_address, 512), "shown": (_shown, 512),
     "large": (_large, 48), "wire": (_wire, 1024), "heads": (_heads, 512), "media": (_media, 2048),
     "mp4": (_mp4, 4096), "playlist": (_playlist, 2048), "matroska": (_matroska, 4096),
+    "recorder": (_recorder, 4096),
 }  # fmt: skip

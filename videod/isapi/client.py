@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
 NONCE_SECONDS = 30.0
-MOST_STALE = 3
+# a recorder that always says stale must not be tried until it locks the account
+MOST_STALE = 2
 # an attempt that finds nobody is soon over: the job is tried again
 MOST_BROKEN = 2
 # seconds before each further try of what a recorder is too busy for

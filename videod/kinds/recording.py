@@ -200,7 +200,8 @@ class _Work:
         """The files of one output; what is still being written and cannot be had is left out."""
         ctx, saved, kept = self._ctx, list[Saved](), list[Found]()
         if ctx.tools.room:
-            ctx.tools.room.wait(sum(part.size for part in one.found))
+            # files that are put together are there twice for a moment
+            ctx.tools.room.wait(sum(part.size for part in one.found) * (2 if len(one.found) > 1 else 1))
         pace, done = paced(ctx, sum(part.size for part in one.found) / 1e6, " MB/s"), 0
         for k, part in enumerate(one.found, 1):
 
