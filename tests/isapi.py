@@ -67,6 +67,7 @@ class Faults:
     says_stale: bool = True
     basic: bool = False
     missing: tuple[str, ...] = ()  # paths that are 404
+    wordy: int = 0  # bytes more in what it says of a fault
     hold: float = 0.0  # seconds that each download takes
 
 
@@ -282,7 +283,8 @@ class _Handler(BaseHTTPRequestHandler):
         inside = (
             f"<requestURL>{escape(self.path)}</requestURL><statusCode>4</statusCode><statusString>{text}</statusString>"
         )
-        self._xml(_document("ResponseStatus", inside + f"<subStatusCode>{sub}</subStatusCode>"), status)
+        inside += f"<subStatusCode>{sub}</subStatusCode>" + " " * self.server.recorder.faults.wordy
+        self._xml(_document("ResponseStatus", inside), status)
 
     def _search(self, body: bytes) -> None:
         recorder, faults = self.server.recorder, self.server.recorder.faults

@@ -397,7 +397,7 @@ def save(connect: Connect, recorder: Recorder, tools: Tools) -> Callable[..., Sa
         {}, {"refused": 4}, {"busy": 4}, {"method": "GET"}, {"method": "POST"}, {"cut": [0, 3, 5000]},
         {"cut": [7000], "no_length": True}, {"cut": [7000], "chunked": True}, {"no_length": True}, {"chunked": True},
         {"instead": [b"<html>busy</html>", b"", b"<ResponseStatus><statusString>Busy</statusString></ResponseStatus>"]},
-        {"trickle": 0.02}, {"refused": 2, "method": "POST"},
+        {"trickle": 0.02}, {"refused": 2, "method": "POST"}, {"refused": 1, "wordy": 3 << 20},
     ],
     ids=str,
 )  # fmt: skip

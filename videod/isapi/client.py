@@ -225,7 +225,10 @@ class Client:
             where = response.headers.get("Location", "").partition(":")[0].lower()
             advice = "set tls = yes" if where == "https" and not self.secure else "look at its settings"
             raise FetchFailed(f"the recorder leads elsewhere: {self._place.shown}: {advice}")
-        text = said(self._whole(response))
+        try:
+            text = said(self._whole(response))
+        except Unreadable:
+            text = ""
         if status == 403 and "activ" in text.lower():
             raise Denied(f"the recorder is not activated: {self._place.shown}")
         raise Refused(status, text)
