@@ -19,7 +19,7 @@ import threading
 import time
 import uuid
 import xml.etree.ElementTree as ET
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -44,6 +44,7 @@ class Segment:
 class Faults:
     """What the recorder does badly."""
 
+    grows: bool = False  # the last recording is longer with each search
     cap: int = 40  # items a page
     stops: int = 4000  # items a search, after which it says OK
     more_for_ever: bool = False  # MORE behind the last item, with empty pages
@@ -135,6 +136,14 @@ class Recorder:
         made = Segment(track, begin, end, body, f"{uri}&size={len(body)}")
         self.segments.append(made)
         return made
+
+    def grow(self) -> None:
+        """The last recording goes on: another end and another size in its address."""
+        with self.lock:
+            last = self.segments[-1]
+            end = last.end + timedelta(seconds=1)
+            uri = re.sub(r"endtime=\w+", end.strftime("endtime=%Y%m%dT%H%M%SZ"), last.uri)
+            self.segments[-1] = replace(last, end=end, uri=re.sub(r"size=\d+", lambda m: f"{m[0]}0", uri, count=1))
 
     def paths(self) -> list[str]:
         with self.lock:
@@ -298,6 +307,8 @@ class _Handler(BaseHTTPRequestHandler):
         begin, end = (datetime.fromisoformat(asked[name].rstrip("Z")) for name in ("startTime", "endTime"))
         # absent, as hikload leaves it out, it is the first page
         position = 0 if faults.same_page else int(asked.get("searchResultPostion", "0"))
+        if faults.grows:
+            recorder.grow()
         hits = [s for s in sorted(recorder.segments, key=lambda s: s.start) if s.start < end and s.end >= begin]
         hits = [s for s in hits if s.track == int(asked["trackID"])][: faults.stops]
         page = hits[position : position + min(faults.cap, int(asked["maxResults"]))]

@@ -338,6 +338,14 @@ def test_several_in_one_second(recorder: Recorder, connect: Connect) -> None:
     assert len(found_by(connect(recorder))) == 101
 
 
+def test_one_that_grows_is_found_once(recorder: Recorder, connect: Connect) -> None:
+    many(recorder, 5)
+    recorder.faults.grows = True
+    found = found_by(connect(recorder))
+    assert [one.start.second for one in found] == [0, 10, 20, 30, 40]
+    assert found[-1].uri == recorder.segments[-1].uri, "as it was found last"
+
+
 def test_only_what_overlaps(recorder: Recorder, connect: Connect) -> None:
     many(recorder, 10)
     found = connect(recorder).find(101, DAY + timedelta(seconds=15), DAY + timedelta(seconds=30))

@@ -21,6 +21,7 @@ PAGE = 40
 MOST = 100_000
 # two that follow one another at once may be written down as a second apart
 SEAM = timedelta(seconds=2)
+_NAME = re.compile(r"[?&]name=([^&]{1,200})")
 _SIZE = re.compile(r"[?&]size=(\d{1,15})(?:&|$)")
 
 
@@ -36,6 +37,12 @@ class Found:
     end: datetime
     uri: str
     growing: bool = False
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What it is known by: of one that is still being written, end and address change from search to search."""
+        found = _NAME.search(self.uri)
+        return (self.start, found[1]) if found else (self.start, self.end, self.uri)
 
     @property
     def size(self) -> int:
@@ -83,7 +90,7 @@ def _found(item: Node, track: int) -> Found | None:
 
 def find(ask: Ask, begin: datetime, end: datetime) -> list[Found]:
     """All recordings that overlap [begin, end), in order. Raises TooMany, and what `ask` raises."""
-    known: dict[tuple[datetime, datetime, str], Found] = {}
+    known: dict[tuple[object, ...], Found] = {}
     at = begin
     while True:
         before = len(known)
@@ -96,11 +103,11 @@ def find(ask: Ask, begin: datetime, end: datetime) -> list[Found]:
     return sorted(one for one in known.values() if one.start < end and (one.end > begin or one.start >= begin))
 
 
-def _one_search(ask: Ask, begin: datetime, end: datetime, known: dict[tuple[datetime, datetime, str], Found]) -> None:
+def _one_search(ask: Ask, begin: datetime, end: datetime, known: dict[tuple[object, ...], Found]) -> None:
     position = 0
     while True:
         page = ask(begin, end, position)
-        fresh = {(one.start, one.end, one.uri): one for one in page.found}
+        fresh = {one.key: one for one in page.found}
         new = fresh.keys() - known.keys()
         known |= fresh
         if len(known) > MOST:
