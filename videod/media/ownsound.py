@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from videod.config.settings import Preset
+from videod.media.argv import LONGEST_TITLE
 from videod.media.model import Plan, Source
 from videod.media.part import as_mp4
 from videod.media.probe import Bounds
@@ -46,7 +47,8 @@ def with_own_sound(
             paths = [Path(source.media.path), made, *([sound] if sound.exists() else [])]
             sources: list[BinaryIO] = [files.enter_context(open(path, "rb", buffering=0)) for path in paths]
             with open(out, "wb") as file:
-                write(file, [_picture(made), *sounds], FileCopy(file, sources), quicktime=preset.container == "mov")
+                copy, title = FileCopy(file, sources), whole.source.media.title[:LONGEST_TITLE]
+                write(file, [_picture(made), *sounds], copy, quicktime=preset.container == "mov", title=title)
         return ""
     except (BadMp4, Unspliced) as error:
         return str(error)

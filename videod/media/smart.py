@@ -14,6 +14,7 @@ from typing import BinaryIO
 from videod.codec.bits import BadBitstream
 from videod.codec.onto import Misfit
 from videod.config.settings import Preset
+from videod.media.argv import LONGEST_TITLE
 from videod.media.avc_coding import AvcCoding
 from videod.media.coding import Coding, Stored
 from videod.media.hevc_coding import HevcCoding
@@ -62,7 +63,8 @@ def smart_cut(
             if sound.exists():
                 sources.append(files.enter_context(open(sound, "rb", buffering=0)))
             with open(out, "wb") as made:
-                write(made, [shown, *sounds], FileCopy(made, sources), quicktime=preset.container == "mov")
+                copy, title = FileCopy(made, sources), whole.source.media.title[:LONGEST_TITLE]
+                write(made, [shown, *sounds], copy, quicktime=preset.container == "mov", title=title)
             check_copied(pieces, file, out)
         return len(found.copied)
     except (BadMp4, BadBitstream, Misfit, Unspliced) as error:

@@ -54,9 +54,10 @@ def soundtracks(
 
 
 def _told(made: TrackOut, about: Audio) -> TrackOut:
-    """With the language that ffprobe tells, where the track has none that MP4 can say."""
+    """With the language and the title that ffprobe tells; it knows no titles of tracks of MP4."""
     known = len(about.language) == 3 and about.language.isascii() and about.language.islower()
-    return replace(made, language=about.language) if known else made
+    title = (about.title or made.title)[: argv.LONGEST_TAG]
+    return replace(made, language=about.language if known else made.language, title=title)
 
 
 def _encoded(
@@ -123,6 +124,7 @@ def _copied(track: Track, timescale: int, plan: Plan) -> TrackOut | None:
         track.header,
         track.language,
         track.media_header,
+        title=track.title,
     )
 
 

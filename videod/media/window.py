@@ -69,7 +69,7 @@ class Window:
         begin = Fraction(self.begin, video.timescale)
         tracks = [_track_out(piece, self.movie.timescale, begin) for piece in self.pieces]
         with open(source, "rb", buffering=0) as file, open(out, "wb") as made:
-            write(made, tracks, FileCopy(made, [file]))
+            write(made, tracks, FileCopy(made, [file]), title=self.movie.title)
 
     def moved(self, found: Source) -> Plan:
         """The plan on the clock of the window as it was examined. Raises Unreadable if it shows other frames."""
@@ -172,4 +172,4 @@ def _track_out(piece: Piece, timescale: int, begin: Fraction) -> TrackOut:
     start = max(zero, first)
     late = Fraction(start - zero, track.timescale)
     what = track.handler, track.timescale, first_reference(track.entry), samples, b"", Placement(start, late, None)
-    return TrackOut(*what, track.header, track.language, track.media_header, track.unit)
+    return TrackOut(*what, track.header, track.language, track.media_header, track.unit, track.title)

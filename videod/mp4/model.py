@@ -140,6 +140,7 @@ class Track:
     sync_known: bool = True
     unit: int = 0
     defaults: Defaults | None = None
+    title: str = ""
 
     def placement(self, movie_timescale: int) -> Placement | None:
         """None for an unusual edit list: several edits with media, a rate that is not 1, only empty edits."""
@@ -165,6 +166,7 @@ class Movie:
     tracks: tuple[Track, ...]
     fragmented: bool
     brands: tuple[bytes, ...] = ()
+    title: str = ""
 
     def track(self, number: int) -> Track | None:
         """The track with this id."""

@@ -34,6 +34,7 @@ class TrackOut:
     language: str = "und"
     media_header: bytes = b""
     unit: int = 0
+    title: str = ""
 
     def __post_init__(self) -> None:
         s = self.samples
@@ -70,6 +71,7 @@ def copied(track: Track, movie_timescale: int) -> TrackOut:
         language=track.language,
         media_header=track.media_header,
         unit=track.unit,
+        title=track.title,
     )
 
 

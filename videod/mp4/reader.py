@@ -11,6 +11,7 @@ from videod.mp4 import entries
 from videod.mp4.boxes import BadMp4, Box, Data, fields, find, need, pick, shown, walk
 from videod.mp4.model import MOST_SAMPLES, Defaults, Edit, Movie, Samples, Track, TrackHeader
 from videod.mp4.tables import Tables, check_places, most, read_tables, unfold, unfold_raw
+from videod.mp4.titles import movie_title, track_title
 
 MOST_TRACKS = 256
 MOST_EDITS = 1 << 14
@@ -51,7 +52,7 @@ def read_movie(moov: bytes, size: int | None = None, brands: tuple[bytes, ...] =
             room -= len(tracks[-1].samples)
     if len({track.id for track in tracks}) < len(tracks):
         raise BadMp4("two tracks have the same id")
-    return Movie(timescale, tuple(tracks), b"mvex" in found, brands)
+    return Movie(timescale, tuple(tracks), b"mvex" in found, brands, movie_title(data, top))
 
 
 def _track(data: Data, trak: Box, defaults: dict[int, Defaults], room: int, size: int | None) -> Track:
@@ -85,6 +86,7 @@ def _track(data: Data, trak: Box, defaults: dict[int, Defaults], room: int, size
         samples=Samples(),
         sync_known=tables.sync is None or len(tables.sync) > 0 or not tables.sizes.total,
         defaults=default,
+        title=track_title(data, trak),
     )
     return _filled(track, tables, room, size)
 

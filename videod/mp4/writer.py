@@ -21,6 +21,7 @@ from videod.mp4.packing import (
     sync_table,
     time_table,
 )
+from videod.mp4.titles import movie_udta, track_udta
 
 # source, offset, length: appends these bytes to the output
 Copy = Callable[[int, int, int], None]
@@ -29,12 +30,19 @@ _FULL_VOLUME = 0x100
 
 
 def write(
-    out: BinaryIO, tracks: Sequence[TrackOut], copy: Copy, *, quicktime: bool = False, timescale: int = TIMESCALE
+    out: BinaryIO,
+    tracks: Sequence[TrackOut],
+    copy: Copy,
+    *,
+    quicktime: bool = False,
+    timescale: int = TIMESCALE,
+    title: str = "",
 ) -> int:
     """Write a file to `out` and give its size. The ids of the tracks are 1, 2 and so on.
 
     `copy(source, offset, length)` is called in the order of the file, after `out` was flushed. `timescale` is the
-    movie's, in which edit lists count. Raises BadMp4 for what cannot be written, and what `copy` raises.
+    movie's, in which edit lists count; `title` is empty if it has none. Raises BadMp4 for what cannot be written, and
+    what `copy` raises.
     """
     if not tracks:
         raise BadMp4("a file needs a track")
@@ -47,7 +55,7 @@ def write(
     def moov(shift: int, long: bool) -> bytes:
         rows = [[shift + place for place in begin] for begin in begins]
         stbls = [box(b"stbl", table, place_table(row, long)) for table, row in zip(tables, rows, strict=True)]
-        return _moov(tracks, media, stbls, quicktime, timescale)
+        return _moov(tracks, media, stbls, quicktime, timescale, movie_udta(title, quicktime))
 
     wide = 8 + length >> 32
     mdat = struct.pack(">I4sQ", 1, b"mdat", 16 + length) if wide else struct.pack(">I4s", 8 + length, b"mdat")
@@ -83,7 +91,12 @@ def _tables(track: TrackOut, media: Media, number: int, chunks: Sequence[Chunk])
 
 
 def _moov(
-    tracks: Sequence[TrackOut], media: Sequence[Media], stbls: Sequence[bytes], quicktime: bool, timescale: int
+    tracks: Sequence[TrackOut],
+    media: Sequence[Media],
+    stbls: Sequence[bytes],
+    quicktime: bool,
+    timescale: int,
+    about: bytes,
 ) -> bytes:
     traks = []
     longest = 0
@@ -92,5 +105,6 @@ def _moov(
         duration = ticks(one.delay, timescale) + ticks(one.shown, timescale)
         longest = max(longest, duration)
         inner = mdia(track, one, stbl, quicktime)
-        traks.append(box(b"trak", tkhd(number, header, duration), edts(one, timescale), inner))
-    return box(b"moov", mvhd(timescale, longest, len(tracks)), *traks)
+        name = track_udta(track.title)
+        traks.append(box(b"trak", tkhd(number, header, duration), edts(one, timescale), inner, name))
+    return box(b"moov", mvhd(timescale, longest, len(tracks)), *traks, about)
