@@ -150,6 +150,11 @@ def test_bad_tasks_are_answered(daemon: Daemon, r) -> None:
         assert answers(r, str(n)) == ["start", "end"], what
         assert [event["event"] for event in events(r, f"batch:{n}")] == ["dead"]
     ended(r, *map(str, range(len(BAD))))
+    broken = {"nan": '{"task_id":"nan","x":NaN}', "twice": '{"task_id":"twice","task_info":[{"fn":1,"fn":2}]}'}
+    for task, text in broken.items():
+        r.lpush(BATCH, text)
+        assert final(r, f"batch:{task}")["error"]["code"] == "bad_message"
+        assert answers(r, task) == ["start", "end"]
 
 
 def test_files_that_fail_do_not_keep_the_others(daemon: Daemon, r, origin: Origin) -> None:

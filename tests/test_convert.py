@@ -198,6 +198,34 @@ def test_a_ladder_has_rungs_below_its_height(daemon: Daemon, r, studio: Studio) 
     assert len({tuple(key) for key in keys}) == 1
 
 
+def test_a_ladder_offers_each_language(daemon: Daemon, r, studio: Studio) -> None:
+    daemon.start(allow_paths=studio.folder)
+    done = convert(r, "tongues", studio.film("two").path, hls=True)
+    master = path_of(done["outputs"][1])
+    assert re.findall(r'TYPE=AUDIO.*?LANGUAGE="(\w+)".*?URI="(.+?)"', master.read_text()) == [
+        ("eng", "sound-1.m3u8"), ("jpn", "sound-2.m3u8")
+    ]  # fmt: skip
+    assert {path.name for path in master.parent.glob("*.mp4")} == {"180p.mp4", "sound-1.mp4", "sound-2.mp4"}
+    assert len(streams(master.parent / "180p.mp4", "audio")) == 0
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_few_frames_that_fit_are_copied(daemon: Daemon, r, studio: Studio, number: int) -> None:
+    daemon.start(allow_paths=studio.folder)
+    source = videos.encode(studio.master(), studio.new("few.mp4"), "-frames:v", str(number), sound=("-an",))
+    (output,) = convert(r, "few", source)["outputs"]
+    assert (output["cut"], output["frames"]) == ("copy", number)
+
+
+def test_sound_that_sets_in_late_hinders_no_copy(daemon: Daemon, r, studio: Studio) -> None:
+    daemon.start(allow_paths=studio.folder)
+    late = ("-af", "aselect='gt(t,0.37)'")
+    source = videos.encode(studio.master(), studio.new("late.mkv"), *late, sound=("-c:a", "libopus"))
+    (output,) = convert(r, "late", source)["outputs"]
+    assert output["cut"] == "copy"
+    assert [round(beep) for beep in videos.look(path_of(output)).beeps[0]] == [1, 2, 3, 4, 5]
+
+
 def size(path: Path) -> tuple[int, int]:
     (found,) = streams(path, "video")
     return found["width"], found["height"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import socket
 import tempfile
 import threading
@@ -188,6 +190,23 @@ def test_embedded_keeps_its_data_and_ends_with_the_daemon(local: Daemon) -> None
     assert '"state": "done"' in shown.stdout
     assert daemon.stop() == 0
     assert not daemon.marked()
+
+
+def test_an_embedded_redis_that_is_killed_comes_back(local: Daemon) -> None:
+    daemon = local
+    daemon.start()
+    assert daemon.command("push", '{"kind":"sleep","id":"long","seconds":3}').returncode == 0
+    until(lambda: "long" in daemon.command("status").stdout, 10, "it runs")
+    for _ in range(2):
+        (server,) = [pid for pid in daemon.marked() if b"redis-server" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        os.kill(server, signal.SIGKILL)
+        until(lambda: daemon.command("list").returncode == 0, 20, "it answers again")
+    # what ran meanwhile is finished, and stop does not wait for ever
+    assert daemon.stop() == 0
+    daemon.start()
+    assert '"state": "done"' in daemon.command("show", "long", "--json").stdout
+    assert daemon.log.count("was started again") == 2
+    assert daemon.stop() == 0 and not daemon.marked()
 
 
 def test_an_embedded_redis_that_cannot_start_says_where_to_look(local: Daemon) -> None:

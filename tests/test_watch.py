@@ -151,6 +151,16 @@ def test_done_and_failed(daemon: Daemon, r, folder: Path, video: Path) -> None:
     assert json.loads(r.hget(next(r.scan_iter("videod:job:good-*")), "message"))["preset"] == "classic"
 
 
+def test_renamed_before_its_turn_came(started: Watch, daemon: Daemon, r, folder: Path, video: Path) -> None:
+    assert daemon.command("pause").returncode == 0
+    shutil.copy(video, folder / "a.mp4")
+    until(lambda: r.llen(f"video_info_queue@{daemon.node}") == 1, 20, "it is queued")
+    (folder / "a.mp4").rename(folder / "b.mp4")
+    assert daemon.command("resume").returncode == 0
+    found = ended(r, 2)
+    assert {address.rpartition("/")[2]: state for address, state in found.items()} == {"a.mp4": "dead", "b.mp4": "done"}
+
+
 def test_kill_9_repeats_nothing(daemon: Daemon, r, folder: Path, video: Path) -> None:
     daemon.start()
     for n in range(20):
@@ -185,6 +195,10 @@ def test_wrong_folders(daemon: Daemon, r, folder: Path, tmp_path: Path) -> None:
     ):
         made = daemon.command("watch", *argv, "-e", "prod")
         assert made.returncode == code and word in made.stderr and made.stderr.count("\n") == 1, made.stderr
+    daemon.write(upload=f"file:{folder}/out/{{id}}.mp4")
+    made = daemon.command("watch", str(folder), "-e", "prod")
+    assert made.returncode == 6 and "upload" in made.stderr
+    daemon.write(upload=f"file:{daemon.clips}/")
     first = Watch(daemon, folder).ready()
     second = daemon.command("watch", str(folder), "-e", "prod")
     assert second.returncode == 1 and "watches it already" in second.stderr

@@ -26,12 +26,14 @@ from videod.transfer import upload
 
 TOOLS = ("wget", "ffmpeg", "ffprobe", "setpriv", "prlimit", "nice")
 LOADING_SECONDS = 60.0
+REVIVE_SECONDS = 5.0
 
 
 @dataclass
 class Rooms:
     """What the service works with; `close` ends it in the right order."""
 
+    settings: Settings
     lock: int
     guardian: Guardian
     server: Server | None
@@ -43,6 +45,20 @@ class Rooms:
     takeover: TakeOver
     steer: Steer
     outbox: Outbox
+    revived: float = float("-inf")
+
+    def revive(self, log: logging.Logger) -> None:
+        """Start our own redis-server again if it has ended: nobody else could."""
+        now = time.monotonic()
+        if self.server and self.server.exited() and now >= self.revived + REVIVE_SECONDS:
+            self.revived = now
+            try:
+                old, self.server = self.server, embedded.start(self.settings, self.guardian)
+            except (OSError, ConfigError) as error:
+                log.error("the embedded redis-server has ended and cannot be started: %s", error)
+                return
+            old.stop()
+            log.warning("the embedded redis-server had ended and was started again: see %s/redis.log", old.folder)
 
     def close(self) -> None:
         """Leave Redis, then end our own redis-server, then the guardian, which looks a last time."""
@@ -139,7 +155,7 @@ def _connect(
     steer.well_again(settings.node)
     queue, outbox = JobQueue(settings, shared), Outbox(settings, shared)
     takeover = TakeOver(settings, node, recovery, log)
-    return Rooms(lock, guardian, server, health, shared, queue, recovery, node, takeover, steer, outbox)
+    return Rooms(settings, lock, guardian, server, health, shared, queue, recovery, node, takeover, steer, outbox)
 
 
 def _wait_for(connection: Connection, server: Server | None) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from videod import kinds
 from videod.config.settings import Settings
 from videod.errors import BadMessage, Failure, ForbiddenSource, Internal, Permanent
 from videod.job import Head, Job, head, read_job
-from videod.message import read_message
+from videod.message import guess, read_message
 from videod.transfer import fetch
 
 
@@ -37,6 +37,10 @@ def read(raw: bytes, ident: str | None, settings: Settings) -> Order | Rejected:
     known = Head(id=ident)
     try:
         values = read_message(raw)
+    except BadMessage as error:
+        told = head(guess(raw), settings)
+        return Rejected(replace(told, id=ident or told.id), error)
+    try:
         known = head(values, settings)
         if known.error:
             raise known.error

@@ -11,6 +11,7 @@ import json
 import math
 import re
 import secrets
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -113,6 +114,26 @@ def read_message(raw: bytes) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise BadMessage("the message is neither a JSON object nor an address")
     return values
+
+
+def guess(raw: bytes) -> dict[str, Any]:
+    """What can be read of a message that `read_message` refuses: who waits for its end should learn of it.
+
+    Keys that stand twice, and numbers that are none, are left out. Empty where it is no object, or no JSON at all.
+    """
+    try:
+        text = _text(raw.strip(_SPACE)) if len(raw) <= MAX_BYTES else ""
+        if not text.startswith("{") or _depth(text) > MAX_DEPTH:
+            return {}
+        values = json.loads(text, parse_constant=lambda name: None, object_pairs_hook=_keys_once)
+    except (BadMessage, ValueError, RecursionError):
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def _keys_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    counts = Counter(key for key, _ in pairs)
+    return {key: value for key, value in pairs if counts[key] == 1}
 
 
 def _text(raw: bytes) -> str:

@@ -92,6 +92,7 @@ class Service:
             self._systemd.watchdog()
             self._systemd.status(self._status)
             self._handle_signals()
+            self._rooms.revive(self._log)
             if self._phase is Phase.RUNNING:
                 self._step()
         code = self._drain()
@@ -193,6 +194,7 @@ class Service:
                 extended = now
                 self._systemd.stopping(self._status(), EXTEND_SECONDS)
             self._systemd.watchdog()
+            self._rooms.revive(self._log)
             self._signals.wait(min(WAIT_SECONDS, deadline - now if deadline else WAIT_SECONDS))
             self._handle_signals()
             if deadline and time.monotonic() >= deadline and self._phase is Phase.DRAINING and self._pool.flights():

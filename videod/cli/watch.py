@@ -10,6 +10,7 @@ from typing import Any
 
 from videod.cli.where import config, connect, place
 from videod.config import Settings
+from videod.config.values import file_path
 from videod.errors import ConfigError, RedisAway, ToolMissing, UsageError, VideodError
 from videod.jobqueue import Connection
 from videod.jobqueue.browse import Browse
@@ -71,6 +72,12 @@ def _root(given: str, settings: Settings) -> Path:
         raise VideodError(f"no such folder: {given}: make it, or name another")
     if not below(str(root), settings.allow_paths):
         raise ConfigError(f"the folder is not below allow_paths: {root}: {settings.file}: add it there")
+    ours = {name: str(getattr(settings, name)) for name in ("state_dir", "work_dir", "download_dir", "debug_log")}
+    if settings.upload.startswith("file:"):
+        ours["upload"] = file_path(settings.upload).partition("{")[0]
+    for name, path in ours.items():
+        if below(os.path.realpath(path), [str(root)]):
+            raise ConfigError(f"what videod writes would be taken up: {name}: {path}: put it outside of {root}")
     return root
 
 

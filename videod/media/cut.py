@@ -108,7 +108,7 @@ def _smart(work: _Work) -> Cut:
     spans, silent = _audible(work)
     made = smart_cut(work.source, work.plan, work.out, work.preset, work.tools, work.settings, work.threads)
     if not isinstance(made, str):
-        wrong, media = _flaw(work, work.plan.pts, spans, encoded=False)
+        wrong, media = _flaw(work, work.plan.pts, _begun(work, spans), encoded=False)
         if media and not wrong:
             return replace(_cut(work, media, work.plan.count, "smart", silent), copied=made)
         made = wrong
@@ -139,12 +139,19 @@ def _encode(work: _Work) -> Cut:
     raise EncodeFailed("the output is not what was asked for", detail=wrong, stage="cut")
 
 
+def _begun(work: _Work, spans: list[Span]) -> list[Span]:
+    """What a smart cut must hold of the sound: tracks that it encodes begin with silence where they set in late."""
+    kept = [track.codec == "aac" and not work.plan.exact_sound for track in work.source.media.audio]
+    return [span if keep else replace(span, first=Fraction(0)) for span, keep in zip(spans, kept, strict=True)]
+
+
 def _keep_sound(work: _Work, wanted: array[int], spans: list[Span]) -> None:
     """Put the source's own sound in the place of what was encoded, if all stays as it should be."""
     own = work.out.with_name(f"own-{work.out.name}")
     try:
         why = with_own_sound(work.source, work.plan, work.out, own, work.preset, work.tools, work.settings)
-        if not why and not flaw(own, wanted, work.plan.time_base, spans, None, work.tools, work.settings)[0]:
+        heard = _begun(work, spans)
+        if not why and not flaw(own, wanted, work.plan.time_base, heard, None, work.tools, work.settings)[0]:
             own.replace(work.out)
     finally:
         own.unlink(missing_ok=True)

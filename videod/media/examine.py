@@ -19,7 +19,7 @@ from videod.media.containers import holds_sound
 from videod.media.frames import UNKNOWN, Table, counted, read_table, seams, shown, trouble
 from videod.media.model import Frames, Media, Source
 from videod.media.probe import Bounds, probe
-from videod.media.reading import opened
+from videod.media.reading import LOOSE, opened
 from videod.media.room import check_room
 from videod.process import Tools
 
@@ -36,7 +36,8 @@ def examine(path: str, tools: Tools, settings: Bounds) -> Source:
     table = read_table(media, tools)
     if not len(table.pts):
         raise Damaged("the file holds no picture", stage="probe")
-    wrong = trouble(table, media.video.time_base)
+    leaps = not LOOSE.isdisjoint(media.formats)
+    wrong = trouble(table, media.video.time_base, leaps=leaps)
     if not wrong:
         return Source(media, _shown(media, table))
     mended = _straighten(media, tools, settings, table, wrong)

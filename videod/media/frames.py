@@ -18,7 +18,7 @@ from videod.media.reading import opened
 from videod.process import Tools
 
 UNKNOWN = -(1 << 63)
-# a forward jump of the clock by more is a new recording, not a pause in the picture
+# where a clock may leap, a forward jump by more is a new recording, not a pause in the picture
 JUMP = 10
 # of one video: a day at 60 frames a second. Each takes some 200 bytes of the daemon's memory for a moment
 MOST_PACKETS = 24 * 3600 * 60
@@ -59,19 +59,20 @@ def read_table(media: Media, tools: Tools) -> Table:
     return table
 
 
-def trouble(table: Table, time_base: Fraction) -> str:
+def trouble(table: Table, time_base: Fraction, *, leaps: bool = False) -> str:
     """Why the table's times cannot be used as they are; empty if they can.
 
     `untimed`: packets without time; `clock`: it goes back or jumps; `twice`: frames at times that belong to
-    others.
+    others. `leaps`: whether a jump forward may be another recording, as in MPEG-TS; an MP4 says how long a picture
+    stays, be it an hour.
     """
     first = _first_key(table)
     pts = [p for p, flags in zip(table.pts[first:], table.flags[first:], strict=True) if not flags & 2]
     if any(p == UNKNOWN for p in pts):
         return "untimed"
     dts = [d for d in table.dts[first:] if d != UNKNOWN]
-    far = JUMP / time_base
-    if any(not 0 <= b - a <= far for a, b in pairwise(dts)) and _returns(pts, time_base):
+    far = JUMP / time_base if leaps else 1 << 62
+    if any(not 0 <= b - a <= far for a, b in pairwise(dts)) and _returns(pts, far, 1 / time_base):
         return "clock"
     return "twice" if len(set(pts)) < len(pts) or seams(table) else ""
 
@@ -124,9 +125,9 @@ def _first_key(table: Table) -> int:
     raise Damaged("the file holds no key frame: no picture of it can be decoded", stage="probe")
 
 
-def _returns(pts: Iterable[int], time_base: Fraction) -> bool:
-    """Whether display times go back, or jump forward, by more than reordering or a pause explains."""
-    top, far, back = None, JUMP / time_base, 1 / time_base
+def _returns(pts: Iterable[int], far: Fraction | int, back: Fraction) -> bool:
+    """Whether display times jump forward by more than `far`, or go back by more than reordering explains."""
+    top = None
     for time in pts:
         if top is not None and (time < top - back or time > top + far):
             return True

@@ -69,7 +69,7 @@ def splice(pts: array[int], sync: bytes, wanted: array[int], role: Callable[[int
     stop = _stop(pts, wants, begin, places[-1])
     early = _early(pts, wants, begin, stop, role)
     copied = [index for index in range(begin, stop) if pts[index] >= pts[begin] or index in early]
-    if len(copied) < WORTH:
+    if len(copied) < min(WORTH, len(wanted)):
         raise Unspliced("too few frames could be copied")
     times = [pts[index] for index in copied]
     first, last = min(times), max(times)

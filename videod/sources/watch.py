@@ -135,9 +135,15 @@ class Watcher:
         found = self._folder.look(path)
         why = f"{error.get('code')}: {error.get('message')}" if isinstance(error, dict) else ""
         target = self._done if state == "done" else self._failed
-        self._known.ended(key)
+        moved = found is None or found.key != key
+        if moved and isinstance(error, dict) and error.get("code") == "not_found":
+            # renamed before its turn came: under its new name it is still to be done
+            self._known.forget(key)
+            self._walked = float("-inf")
+        else:
+            self._known.ended(key)
         self._log.info("%s: %s ended %s%s", path, ident, state, f": {why}" if why else "")
-        if target is None or found is None or found.key != key:
+        if target is None or moved:
             return
         try:
             place = put_away(path, self._folder.root, target)
