@@ -1,4 +1,4 @@
-"""Recordings as network video recorders keep them: H.264 and G.711 in an MPEG program stream, with their own header.
+"""Recordings as network video recorders keep them: an MPEG program stream, with their own header in front.
 
 ffmpeg's muxer knows neither G.711 nor the map that names it, so the stream is put together here (ISO 13818-1).
 """
@@ -11,29 +11,59 @@ from tests.videos import ffmpeg
 
 CLOCK = 90_000
 VIDEO, SOUND = 0xE0, 0xC0
-# stream types of the program stream map: H.264, G.711 A-law as these recorders number it
-H264, ALAW = 0x1B, 0x90
+# stream types of the program stream map, G.711 A-law as these recorders number it
+TYPES = {"h264": 0x1B, "hevc": 0x24, "alaw": 0x90, "aac": 0x0F}
+# how an access unit begins, with its delimiter
+DELIMITERS = {"h264": b"\0\0\0\1\x09", "hevc": b"\0\0\0\1\x46\1"}
 IMKH = b"IMKH" + bytes.fromhex("0101000002000100107110017110401f000000fa00000000000000000000000000000000")
 
 
-def recording(master: Path, start: float = 0.0, seconds: float = 2.0, *, sound: bool = True, own: bool = True) -> bytes:
+def recording(
+    master: Path,
+    start: float = 0.0,
+    seconds: float = 2.0,
+    *,
+    picture: str = "h264",
+    sound: str = "alaw",
+    own: bool = True,
+) -> bytes:
     """A part of a master as a recorder would hand it out. `own`: with the recorder's own header in front."""
     part = ["-ss", f"{start:g}", "-t", f"{seconds:g}", "-i", str(master)]
-    x264 = ["-c:v", "libx264", "-preset", "ultrafast", "-bf", "0", "-g", "25", "-x264-params", "aud=1:repeat-headers=1"]
-    stream = ffmpeg(*part, "-map", "0:v", *x264, "-f", "h264", "-")
-    heard = (
-        ffmpeg(*part, "-map", "0:a", "-ar", "8000", "-ac", "1", "-c:a", "pcm_alaw", "-f", "alaw", "-") if sound else b""
-    )
-    units = [b"\0\0\0\1\x09" + unit for unit in stream.split(b"\0\0\0\1\x09")[1:]]
+    coders = {
+        "h264": ["libx264", "-bf", "0", "-g", "25", "-x264-params", "aud=1:repeat-headers=1"],
+        "hevc": ["libx265", "-x265-params", "aud=1:repeat-headers=1:bframes=0:keyint=25:log-level=error"],
+    }
+    argv = [*part, "-map", "0:v", "-c:v", *coders[picture], "-preset", "ultrafast"]
+    delimiter = DELIMITERS[picture]
+    units = [delimiter + unit for unit in ffmpeg(*argv, "-f", picture, "-").split(delimiter)[1:]]
+    heard = _heard(part, sound, len(units))
     made = bytearray(IMKH if own else b"")
     for n, unit in enumerate(units):
         at = CLOCK + n * CLOCK // 25
         made += _pack(at)
         if n % 25 == 0:
-            made += _map(sound)
+            made += _map(TYPES[picture], TYPES.get(sound, 0))
         made += _pes(VIDEO, at, unit)
-        made += _pes(SOUND, at, heard[n * 320 : n * 320 + 320]) if heard[n * 320 :] else b""
+        made += b"".join(_pes(SOUND, CLOCK + late, data) for late, data in heard[n])
     return bytes(made)
+
+
+def _heard(part: list[str], sound: str, count: int) -> list[list[tuple[int, bytes]]]:
+    """For each picture the coded sound that belongs there, each with its time."""
+    made: list[list[tuple[int, bytes]]] = [[] for _ in range(count)]
+    if sound == "alaw":
+        raw = ffmpeg(*part, "-map", "0:a", "-ar", "8000", "-ac", "1", "-c:a", "pcm_alaw", "-f", "alaw", "-")
+        pieces = [raw[at : at + 320] for at in range(0, len(raw), 320)]
+        times = [n * CLOCK // 25 for n in range(len(pieces))]
+    elif sound == "aac":
+        raw = ffmpeg(*part, "-map", "0:a", "-ar", "16000", "-ac", "1", "-c:a", "aac", "-f", "adts", "-")
+        pieces = [b"\xff\xf1" + piece for piece in raw.split(b"\xff\xf1")[1:]]
+        times = [n * CLOCK * 1024 // 16000 for n in range(len(pieces))]
+    else:
+        return made
+    for time, piece in zip(times, pieces, strict=True):
+        made[min(count - 1, time * 25 // CLOCK)].append((time, piece))
+    return made
 
 
 def _pack(at: int) -> bytes:
@@ -50,8 +80,8 @@ def _pack(at: int) -> bytes:
     return b"\0\0\1\xba" + bits.to_bytes(6, "big") + (25_000 << 2 | 3).to_bytes(3, "big") + b"\xf8"
 
 
-def _map(sound: bool) -> bytes:
-    streams = bytes([H264, VIDEO, 0, 0]) + (bytes([ALAW, SOUND, 0, 0]) if sound else b"")
+def _map(picture: int, sound: int) -> bytes:
+    streams = bytes([picture, VIDEO, 0, 0]) + (bytes([sound, SOUND, 0, 0]) if sound else b"")
     body = b"\xe0\xff" + b"\0\0" + len(streams).to_bytes(2, "big") + streams
     made = b"\0\0\1\xbc" + (len(body) + 4).to_bytes(2, "big") + body
     return made + _crc(made).to_bytes(4, "big")

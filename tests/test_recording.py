@@ -176,6 +176,27 @@ def test_mp4_as_it_comes(serving: Daemon, recorder: Recorder, tmp_path, parts, r
     assert path_of(done["outputs"][1]).suffix == ".mp4"
 
 
+CODECS = (["hevc", "aac"], ["h264", "aac"], ["hevc"], ["h264", "aac"])
+
+
+def test_codecs(serving: Daemon, recorder: Recorder, tmp_path, r) -> None:
+    """HEVC, AAC, no sound at all; with and without the recorder's own header."""
+    master = videos.make_master(tmp_path / "m.nut", seconds=4.0)
+    for n, (picture, sound) in enumerate((("hevc", "alaw"), ("h264", "aac"), ("hevc", ""))):
+        for half in (0, 2):
+            body = recording(master, half, 2.0, picture=picture, sound=sound, own=n == 1)
+            recorder.add(f"{DAY}0{n}:00:0{half}", 2, body)
+    recorder.add(f"{DAY}09:00:00", 2, recording(master, 0, 4.0, own=False))
+    done = fetched(r, "codecs")
+    assert done["event"] == "done", done
+    for output, codecs in zip(done["outputs"], CODECS, strict=True):
+        streams = videos.ffprobe(path_of(output), "-show_streams")["streams"]
+        assert [stream["codec_name"] for stream in streams] == codecs
+        seen = videos.look(path_of(output))
+        assert seen.numbers == list(range(100)) and output["cut"] == "copy"
+    assert seen.worst_sync() < 0.05, "of G.711 without the header"
+
+
 def test_what_is_still_being_written(serving: Daemon, recorder: Recorder, parts, r) -> None:
     """Cut somewhere, and one that the recorder does not hand out yet."""
     now = recorder.now().replace(microsecond=0)

@@ -15,15 +15,33 @@ from videod.process import Tools
 
 # the header that recorders put in front of a program stream, and its length
 OWN, OWN_BYTES = b"IMKH", 40
+# how far into a stream its map may stand; the stream types of G.711 A-law and µ-law in it
+HEAD_BYTES, G711 = 1 << 16, frozenset({0x90, 0x91})
 MICRO = 1_000_000
+
+
+def lacks_header(part: Path) -> bool:
+    """Whether it is a program stream with G.711 and without the recorder's own header, by which alone ffmpeg knows it."""
+    with open(part, "rb") as file:
+        head = file.read(HEAD_BYTES)
+    at = head.find(b"\0\0\1\xbc")
+    if not head.startswith(b"\0\0\1\xba") or not 0 <= at < len(head) - 12:
+        return False
+    end = at + 6 + int.from_bytes(head[at + 4 : at + 6], "big") - 4
+    entry = at + 12 + int.from_bytes(head[at + 8 : at + 10], "big")
+    while entry + 4 <= min(end, len(head)):
+        if head[entry] in G711:
+            return True
+        entry += 4 + int.from_bytes(head[entry + 2 : entry + 4], "big")
+    return False
 
 
 def glue(parts: Sequence[Path], out: Path, tools: Tools, settings: Bounds, *, keep: bool) -> None:
     """Write one file that holds all parts, MPEG-PS or MP4; they go then, unless `keep`.
 
-    Program streams are put behind one another, their clocks moved so that each goes on where the one before ended. If
-    one of the parts holds its index in one place, all are copied into MPEG-TS first, likewise. Raises EncodeFailed,
-    DiskFull, and what `probe` does.
+    Program streams are put behind one another, their clocks moved so that each goes on where the one before ended, and
+    a recorder's header in front where they need one. If one of the parts holds its index in one place, all are copied
+    into MPEG-TS first, likewise. Raises EncodeFailed, DiskFull, and what `probe` does.
     """
     if all(_is_stream(part) for part in parts):
         _streams(parts, out, tools, keep)
@@ -34,6 +52,8 @@ def glue(parts: Sequence[Path], out: Path, tools: Tools, settings: Bounds, *, ke
 def _streams(parts: Sequence[Path], out: Path, tools: Tools, keep: bool) -> None:
     before, by = Extent(0, 0), 0
     with open(out, "w+b") as whole:
+        if lacks_header(parts[0]):
+            whole.write(OWN + bytes(OWN_BYTES - len(OWN)))
         for n, part in enumerate(parts):
             start = whole.tell()
             with open(part, "rb") as piece:

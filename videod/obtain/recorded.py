@@ -11,7 +11,7 @@ from videod.deliver import paced
 from videod.errors import Damaged
 from videod.media.cut import cut
 from videod.media.examine import examine
-from videod.media.glued import glue
+from videod.media.glued import glue, lacks_header
 from videod.media.model import Cut, Source
 from videod.obtain.wish import Wish, of_whole
 
@@ -27,7 +27,7 @@ def remux(parts: Sequence[Path], out: Path, ctx: Context, *, growing: bool, keep
     """
     whole = parts[0]
     try:
-        if len(parts) > 1:
+        if len(parts) > 1 or lacks_header(whole):
             whole = out.with_suffix(".whole")
             glue(parts, whole, ctx.tools, ctx.settings, keep=keep)
         return _copied(whole, out, ctx, growing)
