@@ -21,7 +21,7 @@ MICRO = 1_000_000
 
 
 def lacks_header(part: Path) -> bool:
-    """Whether it is a program stream with G.711 and without the recorder's own header, by which alone ffmpeg knows it."""
+    """Whether it is a program stream with G.711, but without the recorder's header by which alone ffmpeg knows that."""
     with open(part, "rb") as file:
         head = file.read(HEAD_BYTES)
     at = head.find(b"\0\0\1\xbc")
