@@ -262,7 +262,11 @@ class _Handler(BaseHTTPRequestHandler):
         nonce = secrets.token_hex(16)
         with recorder.lock:
             recorder.nonces[nonce] = set()
-        body = _document("userCheck", "<statusValue>401</statusValue><statusString>Unauthorized</statusString>")
+        told = f"<retryLoginTime>{5 - recorder.row}</retryLoginTime>"
+        if recorder.locked:
+            told = "<lockStatus>lock</lockStatus><unlockTime>1800</unlockTime>"
+        inside = "<statusValue>401</statusValue><statusString>Unauthorized</statusString>"
+        body = _document("userCheck", inside + told)
         self.send_response(401)
         if recorder.faults.basic:
             self.send_header("WWW-Authenticate", 'Basic realm="IP Camera(1)"')

@@ -132,6 +132,10 @@ def test_a_401_is_final(recorder: Recorder, connect: Connect) -> None:
         client.clock()
     assert recorder.failed == 1
     assert "wrong" not in str(error.value) and error.value.code == "denied"
+    assert "4 tries are left" in str(error.value)
+    recorder.row = 5
+    with pytest.raises(LoginRefused, match="locked for 1800 s"):
+        connect(recorder).clock()
 
 
 def test_a_401_on_the_way_is_final(recorder: Recorder, connect: Connect) -> None:

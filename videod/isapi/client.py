@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from videod.config.recorders import Place
 from videod.errors import Denied, Failure, FetchFailed, NotFound, Stalled
 from videod.isapi.clock import Clock, clock_of, written
 from videod.isapi.digest import Login, Unanswerable, challenge_of
-from videod.isapi.document import MOST_BYTES, Node, Unreadable, document, element, leaf, parse, said
+from videod.isapi.document import MOST_BYTES, Node, Unreadable, document, element, leaf, left, parse, said
 from videod.isapi.finding import PAGE, Found, Page, find, page_of
 from videod.process import Tools
 from videod.transfer.guard import Guard
@@ -213,7 +213,11 @@ class Client:
             else:
                 raise Denied(f"cannot log in: {self._place.shown}: {error}") from None
         if last or (final and not (challenge and challenge.stale)):
-            raise LoginRefused(f"the recorder refused user and password: {self._place.shown}: change them in the ini")
+            text = f"the recorder refused user and password: {self._place.shown}: change them in the ini"
+            with suppress(Broken, Unreadable):
+                if told := left(self._whole(response)):
+                    text += f": {told}"
+            raise LoginRefused(text)
         self._login.learn(challenge)
         self._since = time.monotonic()
 

@@ -72,6 +72,18 @@ def said(data: bytes) -> str:
     return "".join(sign for sign in shown if sign.isprintable())
 
 
+def left(data: bytes) -> str:
+    """What a refused login may still do, as the answer tells it; empty: it does not."""
+    try:
+        node = parse(data)
+    except Unreadable:
+        return ""
+    locked, tries = node.text("unlockTime"), node.text("retryLoginTime")
+    if node.text("lockStatus") == "lock":
+        return "the account is locked" + (f" for {locked} s" if locked.isdecimal() and len(locked) < 9 else "")
+    return f"{tries} tries are left" if tries.isdecimal() and len(tries) < 9 else ""
+
+
 def element(name: str, *inside: str) -> str:
     """An element around others."""
     return f"<{name}>{''.join(inside)}</{name}>"
