@@ -20,11 +20,13 @@ from videod.media.frames import UNKNOWN, Table, counted, read_table, seams, show
 from videod.media.model import Frames, Media, Source
 from videod.media.probe import Bounds, probe
 from videod.media.reading import LOOSE, opened
+from videod.media.restarts import RAW, restarts
 from videod.media.room import check_room
 from videod.process import Tools
 
 # the expression that leaves packets out may not grow without end
 MOST_SEAMS = 200
+MICRO = 1_000_000
 
 
 def examine(path: str, tools: Tools, settings: Bounds) -> Source:
@@ -56,7 +58,7 @@ def _straighten(media: Media, tools: Tools, settings: Bounds, table: Table, wron
         filters = [f"noise=drop='{drop}'"] if drop else []
         # of H.264 ffmpeg would guess the next picture's time: a picture late, and the sound is not
         filters += ["setts=pts=DTS"] if wrong == "untimed" and not media.video.delay and _steady(table) else []
-        copied = _copied(media, tools, settings, filters, attempt)
+        copied = _copied(media, tools, settings, filters, attempt, anew=wrong == "clock")
         if copied is None:
             return None
         again = read_table(copied, tools)
@@ -71,9 +73,15 @@ def _straighten(media: Media, tools: Tools, settings: Bounds, table: Table, wron
     return None
 
 
-def _copied(media: Media, tools: Tools, settings: Bounds, filters: list[str], attempt: int) -> Media | None:
+def _copied(
+    media: Media, tools: Tools, settings: Bounds, filters: list[str], attempt: int, *, anew: bool
+) -> Media | None:
     out = tools.scratch / f"straight-{Path(media.path).stem[:40]}-{attempt}.nut"
-    argv = ["ffmpeg", "-nostdin", "-hide_banner", "-v", "error", "-y", "-fflags", "+genpts", *opened(media.path)]
+    argv = ["ffmpeg", "-nostdin", "-hide_banner", "-v", "error", "-y", "-fflags", "+genpts"]
+    by, moves = restarts(media, tools) if anew else (Fraction(0), {})
+    # with -copyts ffmpeg leaves a clock that begins anew to us
+    argv += ["-copyts", *RAW, "-itsoffset", f"{round(by * MICRO)}us"] if moves else []
+    argv += opened(media.path)
     argv += ["-map", f"0:{media.video.index}"]
     for track in media.audio:
         argv += ["-map", f"0:{track.index}"]
@@ -81,7 +89,10 @@ def _copied(media: Media, tools: Tools, settings: Bounds, filters: list[str], at
     for n, track in enumerate(media.audio):
         argv += [] if holds_sound("nut", track.codec) else [f"-c:a:{n}", "pcm_s24le"]
     argv += ["-copy_unknown", "-max_muxing_queue_size", "9999"]
-    argv += ["-bsf:v", ",".join(filters)] if filters else []
+    picture = [*filters, *([moves[media.video.index].filter()] if moves else [])]
+    argv += ["-bsf:v", ",".join(picture)] if picture else []
+    for n, track in enumerate(media.audio):
+        argv += [f"-bsf:a:{n}", moves[track.index].filter(track.sample_rate)] if track.index in moves else []
     result = tools.run([*argv, "-f", "nut", f"file:{out}"], may_fail=True)
     check_room(result)
     if result.code:
