@@ -130,6 +130,7 @@ def test_one_name_for_several_is_refused(serving: Daemon, recorder: Recorder, pa
     assert recorder.downloads == 0
 
 
+@pytest.mark.long
 def test_all_channels(serving: Daemon, recorder: Recorder, parts, r) -> None:
     recorder.channels, recorder.proxied = (101, 102), (2,)
     for track in (101, 102, 201):
@@ -162,6 +163,7 @@ def test_times(serving: Daemon, recorder: Recorder, parts, r) -> None:
     assert [shown(output)[0] for output in today["outputs"]] == [50]
 
 
+@pytest.mark.long
 def test_mp4_as_it_comes(serving: Daemon, recorder: Recorder, tmp_path, parts, r) -> None:
     bodies = []
     for n in range(2):
@@ -179,6 +181,7 @@ def test_mp4_as_it_comes(serving: Daemon, recorder: Recorder, tmp_path, parts, r
 CODECS = (["hevc", "aac"], ["h264", "aac"], ["hevc"], ["h264", "aac"])
 
 
+@pytest.mark.long
 def test_codecs(serving: Daemon, recorder: Recorder, tmp_path, r) -> None:
     """HEVC, AAC, no sound at all; with and without the recorder's own header."""
     master = videos.make_master(tmp_path / "m.nut", seconds=4.0)
@@ -197,6 +200,7 @@ def test_codecs(serving: Daemon, recorder: Recorder, tmp_path, r) -> None:
     assert seen.worst_sync() < 0.05, "of G.711 without the header"
 
 
+@pytest.mark.long
 def test_what_is_still_being_written(serving: Daemon, recorder: Recorder, parts, r) -> None:
     """Cut somewhere, and one that the recorder does not hand out yet."""
     now = recorder.now().replace(microsecond=0)
@@ -242,6 +246,7 @@ def test_an_unreachable_recorder_is_tried_again(daemon: Daemon, parts, r) -> Non
     assert [event["event"] for event in events(r, "gone")] == ["started", "retry", "started", "dead"]
 
 
+@pytest.mark.long
 def test_silence_is_a_stall(daemon: Daemon, recorder: Recorder, parts, r) -> None:
     daemon.sections = recorder.section()
     daemon.start(allow_hosts="* 127.0.0.1", stall_timeout=1)
@@ -367,6 +372,7 @@ def test_two_nodes_never_two_at_one_recorder(
     assert not r.zcard(f"videod:line:127.0.0.1:{recorder.port}")
 
 
+@pytest.mark.long
 def test_more_than_one_where_it_is_allowed(daemon: Daemon, recorder: Recorder, parts, r) -> None:
     recorder.add(f"{DAY}08:00:00", 2, parts[0])
     recorder.faults.hold = 0.5
@@ -405,6 +411,7 @@ def test_cancel_while_it_waits_and_while_it_runs(serving: Daemon, recorder: Reco
     accounted(r, ["next", "long", "third"])
 
 
+@pytest.mark.long
 def test_a_forced_stop_gives_the_turn_back(serving: Daemon, recorder: Recorder, parts, r) -> None:
     busy(recorder, r, parts)
     assert serving.stop("--now") == 1
@@ -426,6 +433,7 @@ def test_the_turn_of_a_killed_node_ends_at_its_restart(serving: Daemon, recorder
     accounted(r, ["long", "next"])
 
 
+@pytest.mark.long
 def test_the_turn_of_a_node_that_is_gone_ends_with_its_lease(
     serving: Daemon, other: Daemon, recorder: Recorder, parts, r
 ) -> None:
@@ -438,6 +446,7 @@ def test_the_turn_of_a_node_that_is_gone_ends_with_its_lease(
     accounted(r, ["long", "next"])
 
 
+@pytest.mark.long
 def test_a_duplicate_of_one_that_waits(serving: Daemon, recorder: Recorder, parts, r) -> None:
     busy(recorder, r, parts)
     ask(r, "next")
