@@ -16,7 +16,8 @@ from pathlib import Path
 
 from videod.errors import Damaged
 from videod.media.containers import holds_sound
-from videod.media.frames import UNKNOWN, Table, counted, read_table, seams, shown, trouble
+from videod.media.counting import leaps
+from videod.media.frames import UNKNOWN, Leaps, Table, counted, read_table, seams, shown, trouble
 from videod.media.model import Frames, Media, Source
 from videod.media.probe import Bounds, probe
 from videod.media.reading import LOOSE, opened
@@ -141,9 +142,13 @@ def _count(media: Media, table: Table, tools: Tools) -> Frames:
     if not digits.isdigit() or not int(digits) or not media.video.rate:
         raise Damaged("the file's pictures have no times and cannot be counted", stage="probe")
     base = media.video.time_base
+    found: Leaps = ()
     step = Fraction(1) / media.video.rate / base
     if step.denominator != 1:
         base, step = base / step.denominator, step * step.denominator
+    elif "avi" in media.formats:
+        usual, found = leaps(table.dts, media.video.delay, int(digits), int(step))
+        step = Fraction(usual)
     # AVI counts frames in the order shown, whatever the decoder needs first: the first is at the start
     first = next((p for p in table.pts if p != UNKNOWN), table.dts[0])
-    return counted(first, int(step), int(digits), base, table.doubts)
+    return counted(first, int(step), int(digits), base, table.doubts, found)

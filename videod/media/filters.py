@@ -21,7 +21,8 @@ def picture(media: Media, frames: Frames, plan: Plan, preset: Preset) -> str:
     """The chain from decoded frames to what the encoder gets; first frame at 0."""
     video = media.video
     first, stop = plan.pts[0], plan.pts[-1] + 1
-    chain = [f"setpts={frames.pts[0]}+N*{frames.step}"] if frames.step is not None else []
+    later = "".join(f"+gte(N,{n})*({ticks})" for n, ticks in frames.leaps)
+    chain = [f"setpts='{frames.pts[0]}+N*{frames.step}{later}'"] if frames.step is not None else []
     # counted frames have their own clock, finer than the stream's where its ticks do not fit
     fine = frames.time_base != video.time_base
     chain[:0] = [f"settb={_ratio(frames.time_base)}"] if fine else []

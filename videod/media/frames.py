@@ -17,6 +17,8 @@ from videod.media.model import Frames, Media, ticks
 from videod.media.reading import opened
 from videod.process import Tools
 
+# of counted frames: (number of a frame, by how many ticks it and all behind it come later)
+Leaps = tuple[tuple[int, int], ...]
 UNKNOWN = -(1 << 63)
 # where a clock may leap, a forward jump by more is a new recording, not a pause in the picture
 JUMP = 10
@@ -111,11 +113,17 @@ def shown(table: Table, time_base: Fraction, rate: Fraction) -> Frames:
     return Frames(time_base, times, keys, coded, dts, tail, frozenset(hidden), first, None, table.doubts)
 
 
-def counted(first: int, step: int, count: int, time_base: Fraction, doubts: Iterable[str] = ()) -> Frames:
-    """The frames of a file without usable times: the n-th decoded one counts as `first` + n * `step`."""
-    times = array("q", range(first, first + count * step, step))
+def counted(
+    first: int, step: int, count: int, time_base: Fraction, doubts: Iterable[str] = (), leaps: Leaps = ()
+) -> Frames:
+    """The frames of a file without usable times: the n-th decoded one counts as `first` + n * `step`, and comes later
+    by the second number of each of `leaps` whose first is not above n."""
+    times, later = array("q"), dict(leaps)
+    for n in range(count):
+        first += later.get(n, 0)
+        times.append(first + n * step)
     keys = b"\1" + bytes(count - 1)
-    return Frames(time_base, times, keys, times, times, step, step=step, doubts=tuple(doubts))
+    return Frames(time_base, times, keys, times, times, step, step=step, doubts=tuple(doubts), leaps=leaps)
 
 
 def _first_key(table: Table) -> int:

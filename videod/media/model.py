@@ -109,9 +109,10 @@ class Frames:
     `pts`, `keys` (1: a key frame) go together, as do `coded` and `dts` (of the packets from the first key
     frame on, hidden ones too). `hidden`: what an edit list hides. `tail`: how long the last frame stays, in
     ticks. `step`: set where the file has no usable times: then its n-th decoded frame counts as
-    pts[0] + n * step. `doubts`: what the demuxer complained about. `lapses`: where a recording ran on while
-    the next had begun, so that its last pictures are left out: (seconds from the first frame, how many).
-    `origin`: of a file that holds a part of a source, the time of the source's first shown frame on its clock.
+    pts[0] + n * step, and later by all `leaps` (frame, ticks) up to it. `doubts`: what the demuxer complained
+    about. `lapses`: where a recording ran on while the next had begun, so that its last pictures are left out:
+    (seconds from the first frame, how many). `origin`: of a file that holds a part of a source, the time of the
+    source's first shown frame on its clock.
     """
 
     time_base: Fraction
@@ -126,6 +127,7 @@ class Frames:
     doubts: tuple[str, ...] = ()
     lapses: tuple[tuple[Fraction, int], ...] = ()
     origin: int | None = None
+    leaps: tuple[tuple[int, int], ...] = ()
 
     @property
     def zero(self) -> int:
