@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-import socket
 import ssl
 import threading
 import time
@@ -21,9 +20,11 @@ import uuid
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from xml.sax.saxutils import escape
+
+from tests.origin import Server
 
 USER, PASSWORD = "admin", 'Ab12 "quoted\\" ü-secret'
 NAMESPACE = ' xmlns="http://www.hikvision.com/ver20/XMLSchema"'
@@ -96,7 +97,7 @@ class Recorder:
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if tls else None
         if self.tls:
             self.tls.load_cert_chain(*tls)
-        self._server = _Server(self)
+        self._server = Server("127.0.0.1", _Handler, self)
         self.port = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), name="recorder")
         self._thread.start()
@@ -150,39 +151,16 @@ class Recorder:
             return [path for _, path, _ in self.seen]
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 64
-
-    def __init__(self, recorder: Recorder) -> None:
-        self.recorder = recorder
-        super().__init__(("127.0.0.1", 0), _Handler)
-
-    def server_bind(self) -> None:  # without the reverse look-up of the base class
-        self.socket.bind(self.server_address)
-        self.server_address = self.socket.getsockname()
-        self.server_name, self.server_port = "recorder", self.server_address[1]
-
-    def finish_request(self, request: socket.socket, address: object) -> None:
-        if self.recorder.tls:
-            request.settimeout(10)
-            request = self.recorder.tls.wrap_socket(request, server_side=True)
-        super().finish_request(request, address)
-
-    def handle_error(self, request: object, address: object) -> None:  # clients that leave are the point here
-        return
-
-
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server: _Server
+    server: Server
 
     def log_message(self, *what: object) -> None:
         return
 
     def do_GET(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        recorder, faults = self.server.recorder, self.server.recorder.faults
+        recorder, faults = self.server.owner, self.server.owner.faults
         with recorder.lock:
             recorder.seen.append((self.command, self.path, body))
         if not self._logged_in():
@@ -207,7 +185,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     # ------------------------------------------------------------- who may
     def _logged_in(self) -> bool:
-        recorder = self.server.recorder
+        recorder = self.server.owner
         sent = self.headers.get("Authorization", "")
         if not sent:
             return self._challenge()
@@ -225,7 +203,7 @@ class _Handler(BaseHTTPRequestHandler):
         return verdict == "good" or self._challenge(stale=verdict == "stale" and recorder.faults.says_stale)
 
     def _judge(self, sent: str) -> str:
-        recorder = self.server.recorder
+        recorder = self.server.owner
         named = {
             m[1]: m[2] if m[2] is not None else m[3]
             for m in re.finditer(r'(\w+)=(?:"((?:[^"\\]|\\.)*)"|([^",\s]+))', sent)
@@ -258,7 +236,7 @@ class _Handler(BaseHTTPRequestHandler):
         return "good" if good and algorithm in recorder.algorithms else "wrong"
 
     def _challenge(self, stale: bool = False) -> bool:
-        recorder = self.server.recorder
+        recorder = self.server.owner
         nonce = secrets.token_hex(16)
         with recorder.lock:
             recorder.nonces[nonce] = set()
@@ -284,7 +262,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     # ------------------------------------------------------------- answers
     def _xml(self, body: bytes, status: int = 200) -> None:
-        if self.server.recorder.faults.bare:
+        if self.server.owner.faults.bare:
             body = body.replace(NAMESPACE.encode(), b"").partition(b"?>\n")[2]
         self.send_response(status)
         self.send_header("Content-Type", "application/xml")
@@ -296,11 +274,11 @@ class _Handler(BaseHTTPRequestHandler):
         inside = (
             f"<requestURL>{escape(self.path)}</requestURL><statusCode>4</statusCode><statusString>{text}</statusString>"
         )
-        inside += f"<subStatusCode>{sub}</subStatusCode>" + " " * self.server.recorder.faults.wordy
+        inside += f"<subStatusCode>{sub}</subStatusCode>" + " " * self.server.owner.faults.wordy
         self._xml(_document("ResponseStatus", inside), status)
 
     def _search(self, body: bytes) -> None:
-        recorder, faults = self.server.recorder, self.server.recorder.faults
+        recorder, faults = self.server.owner, self.server.owner.faults
         asked = {node.tag.rpartition("}")[2]: (node.text or "") for node in ET.fromstring(body).iter()}
         ident = asked["searchID"]
         if faults.braces != (ident[0] == "{") and faults.braces:
@@ -324,7 +302,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self._xml(_document("CMSearchResult", inside + (f"<matchList>{items}</matchList>" if items else "")))
 
     def _download(self, body: bytes) -> None:
-        recorder, faults = self.server.recorder, self.server.recorder.faults
+        recorder, faults = self.server.owner, self.server.owner.faults
         if faults.method and self.command != faults.method:
             return self._status(400, "Invalid Operation", "methodNotAllowed")
         found = [node.text for node in ET.fromstring(body).iter() if node.tag.endswith("playbackURI")]
@@ -351,7 +329,7 @@ class _Handler(BaseHTTPRequestHandler):
                 recorder.busy -= 1
 
     def _body(self, body: bytes, cut: int | None) -> None:
-        faults = self.server.recorder.faults
+        faults = self.server.owner.faults
         self.send_response(200)
         self.send_header("Content-Type", "video/mpeg")
         if faults.chunked:
@@ -369,7 +347,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece) if faults.chunked else piece)
             self.wfile.flush()
             if faults.stall and begin * 2 > len(body):
-                self.server.recorder.stopped.wait(60)
+                self.server.owner.stopped.wait(60)
                 return
             if faults.trickle:
                 time.sleep(faults.trickle)

@@ -23,6 +23,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 LONG_AGO = "Mon, 02 Jan 2023 03:04:05 GMT"
 
@@ -88,7 +89,7 @@ class Origin:
         if tls:
             self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self.tls.load_cert_chain(*tls)
-        self._server = _Server(host, self)
+        self._server = Server(host, _Handler, self)
         self.port = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), name="origin")
         self._thread.start()
@@ -135,14 +136,16 @@ class Origin:
             return pages.pop(0) if len(pages) > 1 else pages[0]
 
 
-class _Server(ThreadingHTTPServer):
+class Server(ThreadingHTTPServer):
+    """For who has a `tls`, perhaps None."""
+
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, host: str, origin: Origin) -> None:
+    def __init__(self, host: str, handler: type[BaseHTTPRequestHandler], owner: Any) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self.origin = origin
-        super().__init__((host, 0), _Handler)
+        self.owner = owner
+        super().__init__((host, 0), handler)
 
     def server_bind(self) -> None:  # without the reverse look-up of the base class
         self.socket.bind(self.server_address)
@@ -150,9 +153,9 @@ class _Server(ThreadingHTTPServer):
         self.server_name, self.server_port = "origin", self.server_address[1]
 
     def finish_request(self, request: socket.socket, address: object) -> None:
-        if self.origin.tls:
+        if self.owner.tls:
             request.settimeout(10)
-            request = self.origin.tls.wrap_socket(request, server_side=True)
+            request = self.owner.tls.wrap_socket(request, server_side=True)
         super().finish_request(request, address)
 
     def handle_error(self, request: object, address: object) -> None:  # clients that leave are the point here
@@ -161,7 +164,7 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server: _Server
+    server: Server
 
     def log_message(self, *what: object) -> None:
         return
@@ -178,7 +181,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         page = self._page()
         if page is None or (page.status < 300 and not page.silent):
-            self.server.origin.stored[self.path] = self.server.origin.seen()[-1].body
+            self.server.owner.stored[self.path] = self.server.owner.seen()[-1].body
             self._head(page.status if page else 201, {"Content-Length": "0"})
         elif self._allowed(page):
             self._serve(page)
@@ -186,7 +189,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_POST = do_PUT
 
     def _page(self) -> Page | None:
-        origin = self.server.origin
+        origin = self.server.owner
         with origin.lock:
             coming = (origin.pages.get(self.path.partition("?")[0]) or [None])[0]
         size = int(self.headers.get("Content-Length", 0)) if coming is None or coming.read_body else 0
@@ -218,12 +221,12 @@ class _Handler(BaseHTTPRequestHandler):
             if self._count(1):
                 self._answer(page)
             else:
-                self._head(self.server.origin.refusal, {"Content-Length": "0"})
+                self._head(self.server.owner.refusal, {"Content-Length": "0"})
         finally:
             self._count(-1)
 
     def _count(self, more: int) -> bool:
-        origin = self.server.origin
+        origin = self.server.owner
         with origin.lock:
             origin.busy += more
             allowed = not origin.at_once or origin.busy <= origin.at_once
@@ -275,13 +278,13 @@ class _Handler(BaseHTTPRequestHandler):
             head = b"%x\r\n" % (len(piece) + (stop is not None and sent + len(piece) >= stop))
             self.wfile.write(head + piece + b"\r\n" if page.chunked else piece)
             sent += len(piece)
-            with self.server.origin.lock:
-                self.server.origin.sent += len(piece)
+            with self.server.owner.lock:
+                self.server.owner.sent += len(piece)
             if page.rate:
                 time.sleep(0.05)
         self.wfile.flush()
         if page.stall_after is not None and sent < len(body):
-            self.server.origin.stopped.wait(60)
+            self.server.owner.stopped.wait(60)
         if sent < len(body) or page.length is not None:
             self._cut(page)
         elif page.chunked:
