@@ -23,6 +23,7 @@ from videod.media.probe import Bounds, probe
 from videod.media.reading import LOOSE, opened
 from videod.media.restarts import RAW, restarts
 from videod.media.room import check_room
+from videod.media.sums import total
 from videod.process import Tools
 
 # the expression that leaves packets out may not grow without end
@@ -122,7 +123,7 @@ def _overlapped(table: Table, base: Fraction, lapses: list[tuple[Fraction, int]]
         rules.append(f"between(n,{first},{seam - 1})")
         lapses.append(((min(table.pts[first:seam]) - table.pts[0]) * base, seam - first))
         begin = seam
-    return "+".join(rules)
+    return total(rules) if rules else ""
 
 
 def _steady(table: Table) -> bool:

@@ -12,6 +12,7 @@ from math import floor
 
 from videod.config.settings import Preset
 from videod.media.model import Audio, Frames, Media, Plan, Video
+from videod.media.sums import total
 
 # a time stamp this close below a slot of max_fps belongs to it: stamps are rounded
 SLACK = Fraction(1, 1000)
@@ -21,7 +22,7 @@ def picture(media: Media, frames: Frames, plan: Plan, preset: Preset) -> str:
     """The chain from decoded frames to what the encoder gets; first frame at 0."""
     video = media.video
     first, stop = plan.pts[0], plan.pts[-1] + 1
-    later = "".join(f"+gte(N,{n})*({ticks})" for n, ticks in frames.leaps)
+    later = "+" + total([f"gte(N,{n})*({ticks})" for n, ticks in frames.leaps]) if frames.leaps else ""
     chain = [f"setpts='{frames.pts[0]}+N*{frames.step}{later}'"] if frames.step is not None else []
     # counted frames have their own clock, finer than the stream's where its ticks do not fit
     fine = frames.time_base != video.time_base

@@ -13,6 +13,7 @@ from itertools import pairwise
 
 from videod.media.model import Plan
 from videod.media.sound import Span
+from videod.media.sums import total
 
 MOST_HOLES = 200
 
@@ -45,7 +46,7 @@ class Pick:
     @property
     def drop(self) -> str:
         """The expression that is true for the packets to leave out."""
-        return "+".join([f"lt(n,{self.low})", f"gt(n,{self.high})", *(f"eq(n,{hole})" for hole in self.holes)])
+        return total([f"lt(n,{self.low})", f"gt(n,{self.high})", *(f"eq(n,{hole})" for hole in self.holes)])
 
 
 def picture(listing: Listing, plan: Plan) -> Pick | None:

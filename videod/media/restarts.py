@@ -13,6 +13,7 @@ from fractions import Fraction
 from videod.media.frames import JUMP
 from videod.media.model import Media
 from videod.media.reading import opened
+from videod.media.sums import total
 from videod.process import Tools
 
 # seconds by which decoding times may go back within one recording, as ffmpeg has it
@@ -49,7 +50,7 @@ class Moves:
         at, unit = f"{float(ORIGIN + self.first):.6f}", "TB"
         if rate:
             unit = f"if(lt(abs(STARTPTS*TB-{at}),abs(STARTPTS/{rate}-{at})),TB,1/{rate})"
-        moves = "+".join(f"gte(N,{count})*({by.numerator}/{by.denominator})" for count, by in self.places)
+        moves = total([f"gte(N,{count})*({by.numerator}/{by.denominator})" for count, by in self.places])
         by = f"round(({moves})/{unit})"
         return f"setts=pts='if(eq(PTS,NOPTS),NOPTS,PTS+{by})':dts='if(eq(DTS,NOPTS),NOPTS,DTS+{by})'"
 
