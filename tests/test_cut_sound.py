@@ -84,6 +84,13 @@ def test_long_coded_frames_without_length(studio: Studio, codec: str, how: str, 
     assert made.cut == how and not [time for time in silence(out, made.duration) if time > 0.03]
 
 
+def test_flac_is_copied_into_mp4(studio: Studio) -> None:
+    out, made = studio.cut(steady(studio, "flac.mkv", "-c:a", "flac"), 1.52, 3.2, "keyframe")
+    assert made.cut == "keyframe" and not made.warnings
+    (sound,) = videos.ffprobe(out, "-show_streams", "-select_streams", "a")["streams"]
+    assert sound["codec_name"] == "flac" and not silence(out, made.duration)
+
+
 def partly(studio: Studio, name: str, *codecs: str) -> Path:
     """Two tracks, of which the first sounds for a second, and behind 4.5 s."""
     out = studio.folder / f"partly-{name}"

@@ -85,6 +85,9 @@ def copy(
             argv += _sound(track, n, plan, (Fraction(0), None if end is None else end - begin), preset)
     argv += _subtitles(media, plan, container)
     argv += ["-tag:v", "hvc1"] if media.video.codec == "hevc" and container in {"mp4", "mov"} else []
+    # ffmpeg 5 calls FLAC in MP4 experimental
+    flac = container == "mp4" and any(track.codec == "flac" and not track.silent for track in media.audio)
+    argv += ["-strict", "-2"] if flac else []
     argv += _stop(plan, plan.pts[0] * plan.time_base)
     return [*argv, *_told(media, media.audio), *_end(container, plan.time_base, out)]
 
