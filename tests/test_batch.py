@@ -420,6 +420,7 @@ def test_connections_are_counted_over_all_tasks(daemon: Daemon, r, origin: Origi
     for name in "pqr":
         assert final(r, f"batch:{name}")["event"] == "done"
     # one more may be there while the daemon's close is on its way
-    assert 2 <= doorman.most <= 4
+    # one that was closed is seen as open for a moment
+    assert 2 <= doorman.most <= 5
     ended(r, *"pqr")
     doorman.close()

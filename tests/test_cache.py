@@ -211,6 +211,7 @@ def test_a_job_that_needs_the_room_gets_it(origin: Origin, shelf: Shelf, tmp_pat
     assert shelf.held() == 0
 
 
+@pytest.mark.long
 def test_entries_are_few(origin: Origin, shelf: Shelf) -> None:
     for n in range(3):  # all that is needed lies in its first bytes: nothing is to be kept
         assert shelf.open(origin.put(f"/{n}", Page(BODY))).read(0, 100) == BODY[:100]

@@ -63,6 +63,7 @@ def test_the_environment_is_found(daemon: Daemon) -> None:
     assert "'production' is no environment" in one_line(done)
 
 
+@pytest.mark.long
 def test_two_daemons_here_must_be_named(daemon: Daemon) -> None:
     daemon.sections = "".join(
         f"[{env}]\nnode={env}-{os.getpid()}\nstate_dir={daemon.folder}/{env}\npid_file={daemon.folder}/{env}.pid\n"
@@ -77,6 +78,7 @@ def test_two_daemons_here_must_be_named(daemon: Daemon) -> None:
     assert daemon.command("status").returncode == 0
 
 
+@pytest.mark.long
 def test_a_shared_pidfile_is_not_another_environments_daemon(daemon: Daemon) -> None:
     daemon.env = "dev"
     daemon.start()
@@ -263,7 +265,7 @@ def test_a_file_that_is_no_message_is_named(daemon: Daemon, tmp_path: Path) -> N
 
 def test_list_show_dead_drop(daemon: Daemon, r) -> None:
     daemon.start(max_worker=1)
-    push(r, {"id": "bad", "kind": "nope"}, {"id": "long", "kind": "sleep", "seconds": 20})
+    push(r, {"id": "bad", "kind": "nope"}, {"id": "long", "kind": "sleep", "seconds": 120})
     push(r, {"id": "wait", "url": "https://u:pw@example.org/v?sig=abc"})
     until(lambda: r.hget("videod:job:long", "state") == "running", 10, "runs")
     states = {job["id"]: job["state"] for job in json.loads(daemon.command("list", "--json").stdout)}

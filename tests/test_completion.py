@@ -59,7 +59,7 @@ def test_shell_reads_it(shell: str, tmp_path: Path) -> None:
     ("typed", "offered"),
     [
         ("videod sta", {"start", "status"}),
-        ("videod re", {"restart", "reload", "retry", "resume"}),
+        ("videod re", {"restart", "reload", "retry", "resume", "report"}),
         ("videod start l", {"local"}),
         ("videod stop prod --n", {"--now"}),
         ("videod push --w", {"--wait"}),

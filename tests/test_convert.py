@@ -21,7 +21,7 @@ from tests.origin import Origin, Page
 # what fits as it is: H.264 that each browser decodes, upright, at most 60 frames a second
 FITTING = {"mp4", "faststart", "ts", "mkv", "vfr", "film", "onekey", "fragments", "silent", "two", "slow"}
 FITTING |= {"ts_named_mp4", "ugly_title", "ugly_name", "edited"}
-QUICK = {"mp4", "ts", "turned", "odd", "pal", "hdr", "vp9", "xvid", "interlaced", "resized", "bits", "many", "html"}
+QUICK = {"mp4", "turned", "odd", "hdr", "vp9", "interlaced", "resized", "bits", "html"}
 
 
 def expected(name: str) -> str:
@@ -179,6 +179,7 @@ def test_poster_sprite_and_ladder(daemon: Daemon, r, studio: Studio) -> None:
     assert sum(int(length) for length, _ in ranges) + int(ranges[0][1]) == (master.parent / "180p.mp4").stat().st_size
 
 
+@pytest.mark.long
 def test_a_ladder_has_rungs_below_its_height(daemon: Daemon, r, studio: Studio) -> None:
     daemon.start(allow_paths=studio.folder)
     source = videos.encode(studio.master(), studio.new("large.mp4"), "-vf", "scale=1280:720", "-t", "5")

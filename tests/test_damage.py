@@ -100,6 +100,7 @@ def test_bit_errors_are_damage(studio: Studio, how: str) -> None:
         studio.cut(path, 1.0, 3.0, how)
 
 
+@pytest.mark.long
 def test_each_lost_picture_that_others_lean_on_is_found(studio: Studio) -> None:
     source = studio.folder / "pyramid.mp4"
     more = ("-b-pyramid", "normal", "-x264-params", "b-adapt=0:scenecut=0")

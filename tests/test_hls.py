@@ -83,8 +83,11 @@ def of(url: str, attempt: Attempt, start: float | None = 8.0, end: float | None 
 @pytest.mark.parametrize(
     "kind",
     [
-        *("ts", "fmp4", "ranges", "wrap", "apart"),
-        *(pytest.param(kind, marks=pytest.mark.long) for kind in ("ntsc", "ntsc-fmp4", "apart-ntsc", "apart-wrap")),
+        *("fmp4", "wrap", "apart"),
+        *(
+            pytest.param(kind, marks=pytest.mark.long)
+            for kind in ("ts", "ranges", "ntsc", "ntsc-fmp4", "apart-ntsc", "apart-wrap")
+        ),
     ],
 )
 def test_a_part_selects_the_frames_of_the_whole(
@@ -122,6 +125,7 @@ def test_two_parts_share_their_segments(attempt: Attempt, origin: Origin, films)
     assert len(set(names)) == len(names)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["ntsc", pytest.param("apart-ntsc", marks=pytest.mark.long)])
 def test_clips_show_the_frames_asked_for(daemon: Daemon, r, origin: Origin, films, tmp_path: Path, kind: str) -> None:
     daemon.start(allow_hosts="* 127.0.0.1")

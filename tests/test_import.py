@@ -152,6 +152,7 @@ def test_wrong_commands(daemon: Daemon, r) -> None:
     broken.write_text("[keys]\nimport = short\n")
     made = daemon.command("check", "prod")
     assert made.returncode == 6 and "[keys] import" in made.stderr + made.stdout and "short" not in made.stderr
+    broken.write_text("")  # to stop the daemon it is read again
 
 
 def test_the_secrets_file_keeps_what_else_it_says() -> None:

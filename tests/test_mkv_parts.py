@@ -121,6 +121,7 @@ def test_what_has_no_use_of_parts_is_fetched_whole(attempt: Attempt, origin: Ori
     assert "fetched whole" in attempt.said[-1]
 
 
+@pytest.mark.long
 def test_clips_show_the_frames_asked_for(daemon: Daemon, r, origin: Origin, films) -> None:
     daemon.start(allow_hosts="* 127.0.0.1")
     url = origin.put("/a.mkv", Page(films["opengop"].read_bytes()))

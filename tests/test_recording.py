@@ -111,6 +111,7 @@ def test_files_that_follow_one_another_are_one(serving: Daemon, recorder: Record
     assert len(originals) == 4
 
 
+@pytest.mark.long
 def test_each_file_by_itself(serving: Daemon, recorder: Recorder, parts, r) -> None:
     """Of one second, too: no name is used twice."""
     for n in range(3):
@@ -147,6 +148,7 @@ def test_none(serving: Daemon, recorder: Recorder, r) -> None:
     assert not serving.clips.exists() or not list(serving.clips.iterdir())
 
 
+@pytest.mark.long
 def test_times(serving: Daemon, recorder: Recorder, parts, r) -> None:
     """By the recorder's clock, by an offset, and today."""
     recorder.add(f"{DAY}08:00:00", 2, parts[0])
@@ -213,6 +215,7 @@ def test_what_is_still_being_written(serving: Daemon, recorder: Recorder, parts,
     assert shown(video) == list(range(len(shown(video)))) and len(shown(video)) >= 14
 
 
+@pytest.mark.long
 def test_a_broken_one_does_not_keep_the_others(serving: Daemon, recorder: Recorder, parts, r) -> None:
     recorder.add(f"{DAY}08:00:00", 2, parts[0])
     recorder.add(f"{DAY}09:00:00", 2, parts[1][:60] + bytes(8000))
@@ -226,6 +229,7 @@ def test_a_broken_one_does_not_keep_the_others(serving: Daemon, recorder: Record
 
 
 # ------------------------------------------------------------------ trouble
+@pytest.mark.long
 def test_a_busy_recorder(serving: Daemon, recorder: Recorder, parts, r) -> None:
     for n in range(3):
         recorder.add(f"{DAY}0{n}:00:00", 2, parts[n])
@@ -273,6 +277,7 @@ def test_a_refused_password_is_tried_once(serving: Daemon, recorder: Recorder, p
     assert recorder.failed == 1
 
 
+@pytest.mark.long
 def test_retry_is_one_more_try(serving: Daemon, recorder: Recorder, parts, r) -> None:
     recorder.add(f"{DAY}08:00:00", 2, parts[0])
     right, recorder.password = recorder.password, "another"

@@ -163,15 +163,15 @@ def test_renamed_before_its_turn_came(started: Watch, daemon: Daemon, r, folder:
 
 def test_kill_9_repeats_nothing(daemon: Daemon, r, folder: Path, video: Path) -> None:
     daemon.start()
-    for n in range(20):
+    for n in range(8):
         shutil.copy(video, folder / f"{n}.mp4")
     watch = Watch(daemon, folder).ready()
     until(lambda: "queued" in watch.said.read_text(), 20, "some are queued")
     watch.process.kill()
     watch.process.wait()
     watch = Watch(daemon, folder).ready()
-    assert len(ended(r, 20)) == 20
-    assert takes(r) == 20
+    assert len(ended(r, 8)) == 8
+    assert takes(r) == 8
     assert watch.stop() == 0
 
 
