@@ -54,9 +54,9 @@ def silence(path: Path, end: float) -> list[float]:
     ("name", "sound"),
     [
         ("pcm.mkv", ("-c:a", "pcm_s16le")),
-        ("vorbis.mkv", ("-c:a", "libvorbis")),
-        ("flac.mkv", ("-c:a", "flac")),
-        ("mp3.mkv", ("-c:a", "libmp3lame")),
+        pytest.param("vorbis.mkv", ("-c:a", "libvorbis"), marks=pytest.mark.long),
+        pytest.param("flac.mkv", ("-c:a", "flac"), marks=pytest.mark.long),
+        pytest.param("mp3.mkv", ("-c:a", "libmp3lame"), marks=pytest.mark.long),
         ("mp3.flv", ("-c:a", "libmp3lame", "-ar", "44100")),
         ("aac.mkv", ("-c:a", "aac")),
     ],

@@ -83,10 +83,10 @@ def of(url: str, attempt: Attempt, start: float | None = 8.0, end: float | None 
 @pytest.mark.parametrize(
     "kind",
     [
-        *("fmp4", "wrap", "apart"),
+        *("fmp4", "apart"),
         *(
             pytest.param(kind, marks=pytest.mark.long)
-            for kind in ("ts", "ranges", "ntsc", "ntsc-fmp4", "apart-ntsc", "apart-wrap")
+            for kind in ("ts", "ranges", "wrap", "ntsc", "ntsc-fmp4", "apart-ntsc", "apart-wrap")
         ),
     ],
 )
