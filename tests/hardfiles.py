@@ -33,6 +33,19 @@ def _side(name: str, chain: str, degrees: str, *argv: str) -> Maker:
     return make
 
 
+def _huge(studio: Studio) -> Film:
+    picture = (*X264[:2], "-preset", "ultrafast", "-g", "25")
+    chain = ("-t", "1.6", "-vf", "scale=7680:4320")
+    return _steady(encode(studio.master(), studio.folder / "huge.mp4", *chain, picture=picture), seconds=1.6)
+
+
+def _wmv(studio: Studio) -> Film:
+    # ASF's sound begins before its picture: the first beep is over when that comes
+    how = {"picture": ("-c:v", "wmv2", "-b:v", "600k", "-g", "25"), "sound": ("-c:a", "wmav2")}
+    film = _steady(encode(studio.master(), studio.folder / "old.wmv", **how))
+    return replace(film, beeps=(film.beeps or [])[1:])
+
+
 def _part(name: str, of: str, part: float) -> Maker:
     def make(studio: Studio) -> Film:
         film = studio.film(of)
@@ -184,9 +197,7 @@ MAKERS: dict[str, Maker] = {
     ),
     "alpha": _alpha,
     "resized_mp4": _joined,
-    "huge": _simple(
-        "huge.mp4", "-t", "1.6", "-vf", "scale=7680:4320", picture=(*X264[:2], "-preset", "ultrafast", "-g", "25")
-    ),
+    "huge": _huge,
     "gif": _gif,
     "bomb": _bomb,
     "cover": _cover,
@@ -196,7 +207,7 @@ MAKERS: dict[str, Maker] = {
         picture=("-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "300k", "-g", "25"),
         sound=("-c:a", "libopus"),
     ),
-    "wmv": _simple("old.wmv", picture=("-c:v", "wmv2", "-b:v", "600k", "-g", "25"), sound=("-c:a", "wmav2")),
+    "wmv": _wmv,
     "browser": _browser,
     "short_fragments": _part("short_fragments.mp4", "fragments", 0.6),
     "short_faststart": _part("short_faststart.mp4", "faststart", 0.6),

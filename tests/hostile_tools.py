@@ -6,11 +6,12 @@ become the real tool.
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
-# what a stray is known by in the table of processes
-STRAY = "86711"
+# seconds that a stray sleeps, by which the table of processes knows it: each run of tests has its own
+STRAY = f"{86_000_000 + os.getpid()}"
 SCRIPT = """#!/bin/sh
 real={real}
 for last; do :; done

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import shutil
 import socket
-import struct
 import subprocess
 import tempfile
 import threading
@@ -22,6 +21,7 @@ from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
 from tests.daemon import until
+from tests.relay import Pair, Relay
 
 BINARY = "redis-server"
 
@@ -161,67 +161,21 @@ def short_folder() -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-class Network:
-    """A relay between the daemon and a server: holds bytes back, slows them down, or resets connections."""
+class Network(Relay):
+    """Between the daemon and a server: holds bytes back, or slows them down."""
 
     def __init__(self, port: int) -> None:
-        self._target = port
-        self.open = threading.Event()
-        self.open.set()
+        self.free = threading.Event()
+        self.free.set()
         self.delay = 0.0
-        self.resets = 0
-        self._pairs: set[tuple[socket.socket, socket.socket]] = set()
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__(port)
 
-    def __enter__(self) -> Network:
-        return self
+    def passed(self, pair: Pair, data: bytes, *, up: bool) -> bool:
+        self.free.wait()
+        if self.delay:
+            time.sleep(self.delay)
+        return True
 
-    def __exit__(self, *_: object) -> None:
-        self._listener.close()
-        self.open.set()
-        self.reset_all()
-
-    def reset_all(self) -> int:
-        """RST on every connection: what is under way is lost on both sides."""
-        pairs = list(self._pairs)
-        for pair in pairs:
-            self._end(pair, reset=True)
-        self.resets += len(pairs)
-        return len(pairs)
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                near, _ = self._listener.accept()
-            except OSError:
-                return
-            try:
-                far = socket.create_connection(("127.0.0.1", self._target))
-            except OSError:  # the server is down
-                near.close()
-                continue
-            pair = (near, far)
-            self._pairs.add(pair)
-            for source, sink in (pair, pair[::-1]):
-                threading.Thread(target=self._copy, args=(source, sink, pair), daemon=True).start()
-
-    def _copy(self, source: socket.socket, sink: socket.socket, pair: tuple[socket.socket, socket.socket]) -> None:
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                self.open.wait()
-                if self.delay:
-                    time.sleep(self.delay)
-                sink.sendall(data)
-        self._end(pair, reset=False)
-
-    def _end(self, pair: tuple[socket.socket, socket.socket], *, reset: bool) -> None:
-        self._pairs.discard(pair)
-        for end in pair:
-            with contextlib.suppress(OSError):
-                if reset:
-                    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                # wakes the thread that reads: while it is in recv, close would send nothing
-                end.shutdown(socket.SHUT_RD if reset else socket.SHUT_RDWR)
-            end.close()
+    def close(self) -> None:
+        self.free.set()
+        super().close()

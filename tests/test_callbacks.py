@@ -22,7 +22,7 @@ from tests.chaos.world import FAKETIME
 from tests.daemon import ROOT, Daemon, events, final, push, until
 from tests.origin import Origin, Page
 from videod import postman
-from videod.attempt import delay_after
+from videod.backoff import delay_after
 from videod.config import load
 from videod.jobqueue.outbox import Letter
 from videod.postman import sign

@@ -81,7 +81,7 @@ def test_whatever_a_tool_does_the_next_job_is_served(daemon: Daemon, r, short: b
             seen.append((tool, mode, event["error"]["code"] if event["event"] == "dead" else event["event"]))
             print(*seen[-1], event.get("error", {}).get("message", ""))
             behave(tools)
-            until(lambda: not strays(), 2, f"{tool} {mode}: nothing of it is left")
+            assert not strays(), (tool, mode)
             assert not daemon.scratch(), (tool, mode)
             push(r, {"id": f"after-{ident}", "url": str(source), "end": 0.2, "max_attempts": 1})
             assert final(r, f"after-{ident}", 40)["event"] == "done", (tool, mode)

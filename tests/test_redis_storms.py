@@ -37,7 +37,7 @@ def own(server: Tcp, network: Network, tmp_path: Path) -> Iterator[Daemon]:
     made = Daemon(tmp_path, server.url)
     made.write(redis=f"redis://127.0.0.1:{network.port}/0", max_worker=4)
     yield made
-    network.open.set()
+    network.free.set()
     made.end()
 
 
@@ -175,11 +175,11 @@ def test_a_slow_network(load: Load, server: Tcp, network: Network) -> None:
 @pytest.mark.parametrize("seconds", [3, pytest.param(60, marks=pytest.mark.long)])
 def test_a_partition(load: Load, own: Daemon, server: Tcp, network: Network, seconds: float) -> None:
     """Nothing comes through, and nobody closes a connection."""
-    network.open.clear()
+    network.free.clear()
     over = time.monotonic() + seconds
     until(lambda: time.monotonic() > over, seconds + 1, "the partition is over")
     before = done(server.client())
-    network.open.set()
+    network.free.set()
     assert load.goes_on(before) < RETURN_SECONDS
     load.account(1)
 

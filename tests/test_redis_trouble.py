@@ -6,9 +6,7 @@ import json
 import os
 import shutil
 import signal
-import socket
 import tempfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import pytest
 
 from tests.conftest import RedisServer
 from tests.daemon import Daemon, accounted, events, push, until
+from tests.relay import Pair, Relay
 
 
 @pytest.fixture
@@ -88,11 +87,11 @@ def test_stop_while_redis_is_away_keeps_the_messages(own: Daemon, own_redis: Red
 
 def test_a_lost_answer_of_a_move_gives_the_message_back(own: Daemon, own_redis: RedisServer) -> None:
     """A relay between daemon and Redis cuts the connection after Redis moved the message."""
-    with Relay(str(own_redis.socket)) as relay:
+    with Cutter(own_redis.socket) as relay:
         own.start(redis=f"redis://127.0.0.1:{relay.port}/0", max_worker=2)
         client = own_redis.client()
         for n in range(5):
-            relay.cut_next_answer_with(f"lost-{n}".encode())
+            relay.words = f"lost-{n}".encode()
             push(client, {"id": f"lost-{n}", "kind": "sleep"})
             until(lambda n=n: done(client) == n + 1, 20, "taken again and done")
         assert relay.cuts == 5
@@ -102,52 +101,18 @@ def test_a_lost_answer_of_a_move_gives_the_message_back(own: Daemon, own_redis: 
     own.write(redis=own_redis.url)
 
 
-class Relay:
-    """Copies bytes between a TCP port and Redis' socket, and can drop a connection in place of an answer."""
+class Cutter(Relay):
+    """Drops a connection in place of an answer."""
 
-    def __init__(self, target: str) -> None:
-        self._target = target
-        self._words = b""
-        self.cuts = 0
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+    words = b""
+    cuts = 0
 
-    def cut_next_answer_with(self, words: bytes) -> None:
-        self._words = words
-
-    def __enter__(self) -> Relay:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._listener.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                near, _ = self._listener.accept()
-            except OSError:
-                return
-            far = socket.socket(socket.AF_UNIX)
-            far.connect(self._target)
-            threading.Thread(target=self._copy, args=(near, far, False), daemon=True).start()
-            threading.Thread(target=self._copy, args=(far, near, True), daemon=True).start()
-
-    def _copy(self, source: socket.socket, sink: socket.socket, answers: bool) -> None:
-        try:
-            while data := source.recv(65536):
-                if answers and self._words and self._words in data:
-                    self._words = b""
-                    self.cuts += 1
-                    break
-                sink.sendall(data)
-        except OSError:
-            pass
-        for end in (source, sink):
-            try:
-                end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
+    def passed(self, pair: Pair, data: bytes, *, up: bool) -> bool:
+        if up or not self.words or self.words not in data:
+            return True
+        self.words = b""
+        self.cuts += 1
+        return False
 
 
 def test_start_without_redis_fails_with_one_line(daemon: Daemon) -> None:

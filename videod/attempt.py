@@ -6,7 +6,6 @@ The class of an error decides the outcome (errors.py). No Redis here: what is to
 from __future__ import annotations
 
 import errno
-import random
 import secrets
 import shutil
 import time
@@ -16,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from videod.backoff import delay_after
 from videod.cancel import Cancel
 from videod.config.settings import Settings
 from videod.context import Book, Context, NoTurn, Turn
@@ -40,7 +40,6 @@ from videod.progress import Progress, Tell
 from videod.redact import hide
 from videod.shared import Shared
 
-LONGEST_DELAY = 3600.0
 UNFIT = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOENT, errno.EMFILE, errno.ENFILE)
 
 
@@ -67,12 +66,6 @@ def again(outcome: Outcome, number: int, most: int, settings: Settings) -> Outco
     if not isinstance(failure, Temporary) or number >= most or 0 < failure.most <= outcome.tool_crashes:
         return outcome
     return replace(outcome, state="retry", delay=delay_after(number, settings.retry_delay))
-
-
-def delay_after(number: int, first: float) -> float:
-    """Seconds until the next attempt: doubled with each, at most an hour, ± 25 % so that many do not come at once."""
-    spread = random.uniform(0.75, 1.25)  # noqa: S311
-    return min(first * 2.0 ** min(number - 1, 30), LONGEST_DELAY) * spread
 
 
 def folder_of(settings: Settings) -> Path:

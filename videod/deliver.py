@@ -16,18 +16,24 @@ if TYPE_CHECKING:
     from videod.context import Context
 
 
-def place(job: Job, template: str, n: int, name: str, ext: str, settings: Settings) -> upload.Target:
-    """The place of output `n`, checked before any work; `name` is the source's. BadMessage, UploadDenied."""
+def place(
+    job: Job, template: str, n: int, name: str, ext: str, settings: Settings, *, check: bool = True
+) -> upload.Target:
+    """The place of output `n`, checked before any work; `name` is the source's. BadMessage, UploadDenied.
+
+    `check` false: another output of the same template was checked.
+    """
     try:
         target = upload.target(template, id=job.id, n=n, name=name, ext=ext)
-        upload.check(target, settings)
+        if check:
+            upload.check(target, settings)
     except UploadDenied as error:
         raise UploadDenied(f"upload: {error}") from None
     return target
 
 
-def deliver(path: Path, target: upload.Target, ctx: Context, share: float) -> upload.Sent:
-    """Upload a file of the scratch folder, which goes then. `share`: of the whole job, in percent.
+def deliver(path: Path, target: upload.Target, ctx: Context, share: float, *, keep: bool = False) -> upload.Sent:
+    """Upload a file, which goes then unless it is to be kept. `share`: of the whole job, in percent.
 
     Raises as `upload.send`, and Cancelled where the message is no longer ours.
     """
@@ -41,7 +47,8 @@ def deliver(path: Path, target: upload.Target, ctx: Context, share: float) -> up
         overwrite=ctx.job.overwrite,
         on_progress=paced(ctx, path.stat().st_size / 1e6, " MB/s"),
     )
-    path.unlink()
+    if not keep:
+        path.unlink()
     return sent
 
 

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from videod.attempt import delay_after
+from videod.backoff import delay_after
 from videod.config.settings import Settings
 from videod.errors import Failure, RedisAway
 from videod.jobqueue.outbox import Letter, Outbox

@@ -17,7 +17,7 @@ import redis
 
 from tests import videos
 from tests.chaos.receiver import Receiver
-from tests.chaos.relay import Relay
+from tests.chaos.relay import Cuttable
 from tests.conftest import RedisServer
 from tests.daemon import Daemon, until
 from tests.origin import Origin
@@ -85,7 +85,7 @@ class World:
         self.origin = Origin()
         self.origin.put("/film.mp4", self.film.read_bytes())
         self.origin.put("/text.mp4", b"this is no video at all\n" * 200)
-        self.relay = Relay(self.origin.port)
+        self.relay = Cuttable(self.origin.port)
         self.receiver = Receiver(rng)
         self.base = f"http://127.0.0.1:{self.relay.port}"
         self.redis.start()

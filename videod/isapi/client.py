@@ -34,6 +34,8 @@ NONCE_SECONDS = 30.0
 MOST_STALE = 2
 # an attempt that finds nobody is soon over: the job is tried again
 MOST_BROKEN = 2
+# what to do about a login
+MEND = "change them where they stand, the ini or an import"
 # seconds before each further try of what a recorder is too busy for
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
 XML = {"Content-Type": "application/xml; charset=UTF-8"}
@@ -187,7 +189,7 @@ class Client:
         url = self._url(path)
         if self._refused():
             text = "the recorder refused this user and password before"
-            raise Denied(f"{text}: {self._place.shown}: change them in the ini, or say: videod retry")
+            raise Denied(f"{text}: {self._place.shown}: {MEND}, or say: videod retry")
         for tried in range(MOST_STALE + 1):
             if time.monotonic() > self._since + NONCE_SECONDS:
                 self._login.forget()
@@ -213,7 +215,7 @@ class Client:
             else:
                 raise Denied(f"cannot log in: {self._place.shown}: {error}") from None
         if last or (final and not (challenge and challenge.stale)):
-            text = f"the recorder refused user and password: {self._place.shown}: change them in the ini"
+            text = f"the recorder refused user and password: {self._place.shown}: {MEND}"
             with suppress(Broken, Unreadable):
                 if told := left(self._whole(response)):
                     text += f": {told}"

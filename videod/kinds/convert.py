@@ -6,7 +6,6 @@ are asked for.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -68,9 +67,7 @@ class Params:
 
     def beside(self, end: str, job: Job, settings: Settings) -> upload.Target:
         """Where a further output goes: under the name of the video, with another end. BadMessage, UploadDenied."""
-        path, mark, query = self.template.partition("?")
-        path += "{id}-{n}.{ext}" if path.endswith("/") else ""
-        template = os.path.splitext(path)[0] + end + mark + query
+        template = upload.beside(self.template, end)
         return place(job, template, 1, name_of(self.url), self.preset.container, settings)
 
 

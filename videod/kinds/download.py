@@ -17,7 +17,8 @@ from urllib.parse import quote
 
 from videod.config.settings import Settings
 from videod.context import Context
-from videod.errors import BadMessage, Cancelled, Failure, Internal, Partial, Permanent, UploadDenied
+from videod.deliver import deliver, place
+from videod.errors import BadMessage, Cancelled, Failure, Internal, Partial, Permanent
 from videod.events import Output, Said
 from videod.job import BATCH, Job, is_batch
 from videod.redact import hide
@@ -69,19 +70,14 @@ def _targets(job: Job, files: Sequence[File], archive: str, settings: Settings) 
     if template is None:
         return ()
     paths = [archive] if archive else [file.path for file in files if not file.wrong]
-    made, seen = [], set[str]()
-    try:
-        for n, path in enumerate(paths, 1):
-            ext = os.path.splitext(path)[1].lstrip(".")
-            target = upload.target(template, id=job.id, n=n, name=name_of("/" + path), ext=ext or "bin")
-            if target.key in seen:
-                raise BadMessage(f"two files have one name: {path[:100]!r}: use {{n}}", field="upload")
-            seen.add(target.key)
-            made.append(target)
-        for target in made[:1]:
-            upload.check(target, settings)
-    except UploadDenied as error:
-        raise UploadDenied(f"upload: {error}") from None
+    made, seen = list[upload.Target](), set[str]()
+    for n, path in enumerate(paths, 1):
+        ext = os.path.splitext(path)[1].lstrip(".") or "bin"
+        target = place(job, template, n, name_of("/" + path), ext, settings, check=not made)
+        if target.key in seen:
+            raise BadMessage(f"two files have one name: {path[:100]!r}: use {{n}}", field="upload")
+        seen.add(target.key)
+        made.append(target)
     return tuple(made)
 
 
@@ -215,26 +211,24 @@ class _Work:
             good = [file for file in params.files if not file.wrong]
             for file, target in zip(good, params.targets, strict=True):
                 if file.n in self._whole:
-                    ctx.progress.begin("upload", SENDING / len(good))
-                    self._sent[str(file.n)] = self._upload(str(file.n), file.n, target)
+                    self._sent[str(file.n)] = self._upload(str(file.n), file.n, target, SENDING / len(good))
                 if output := self._sent.get(str(file.n)):
                     ctx.outputs.append(output)
 
-    def _upload(self, staged: str, n: int, target: upload.Target, field: str = "") -> Output:
-        ctx, path = self._ctx, Path(self._params.stage, staged)
-        ctx.fence()
-        how = {"overwrite": ctx.job.overwrite, "on_progress": ctx.progress.update}
-        sent = upload.send(path, target, ctx.settings, ctx.tools, **how)  # type: ignore[arg-type]
+    def _upload(self, staged: str, n: int, target: upload.Target, share: float, field: str = "") -> Output:
+        # kept: until its upload is announced a crash would else fetch it again
+        sent = deliver(Path(self._params.stage, staged), target, self._ctx, share, keep=True)
         made = Output(n, sent.url, sent.bytes, sent.sha256)
-        ctx.book.announce([Said(field or str(n), made.as_dict(), output=made)])
+        self._ctx.book.announce([Said(field or str(n), made.as_dict(), output=made)])
         return made
 
     def _archive(self) -> Output:
         params, ctx = self._params, self._ctx
-        ctx.progress.begin("upload", SENDING)
+        share = SENDING / (2 if params.targets else 1)
+        ctx.progress.begin("upload", share)
         sizes = {n: came.bytes for n, came in self._whole.items()}
         files = [(file.path, os.path.join(params.stage, self._path(file)), sizes[file.n]) for file in params.files]
-        whole, done = sum(sizes.values()) * (2 if params.targets else 1) or 1, 0
+        whole, done = sum(sizes.values()) or 1, 0
 
         def on_bytes(size: int) -> None:
             nonlocal done
@@ -246,7 +240,7 @@ class _Work:
         where = (folder, params.archive, ctx.settings, ctx.space)
         size, sha256 = archive(files, *where, on_bytes, overwrite=job.overwrite or bool(params.targets))
         if params.targets:
-            return self._upload(params.archive, 1, params.targets[0], "zip")
+            return self._upload(params.archive, 1, params.targets[0], share, "zip")
         made = Output(1, "file://" + quote(os.path.join(folder, params.archive)), size, sha256)
         ctx.book.announce([Said("zip", made.as_dict(), output=made)])
         return made

@@ -80,11 +80,10 @@ class Params:
 
     def target(self, job: Job, settings: Settings, n: int, name: str, ext: str) -> upload.Target:
         """Where output `n` goes; an `ext` that begins with `-` is of something beside it. BadMessage, UploadDenied."""
-        path, mark, query = self.template.partition("?")
-        path += "{id}-{n}.{ext}" if path.endswith("/") else ""
+        template = self.template
         if ext.startswith("-"):
-            path, ext = os.path.splitext(path)[0] + ext, ext.rpartition(".")[2]
-        return place(job, path + mark + query, n, name, ext, settings)
+            template, ext = upload.beside(template, ext), ext.rpartition(".")[2]
+        return place(job, template, n, name, ext, settings)
 
     def manifest(self, job: Job, settings: Settings) -> upload.Target:
         """Where the manifest goes: one for the job, under the name of the outputs without what tells them apart."""

@@ -20,8 +20,8 @@ from videod.media.counting import leaps
 from videod.media.frames import UNKNOWN, Leaps, Table, counted, read_table, seams, shown, trouble
 from videod.media.model import Frames, Media, Source
 from videod.media.probe import Bounds, probe
-from videod.media.reading import LOOSE, opened
-from videod.media.restarts import RAW, restarts
+from videod.media.reading import opened
+from videod.media.restarts import LEAPING, RAW, restarts
 from videod.media.room import check_room
 from videod.media.sums import total
 from videod.process import Tools
@@ -40,8 +40,7 @@ def examine(path: str, tools: Tools, settings: Bounds) -> Source:
     table = read_table(media, tools)
     if not len(table.pts):
         raise Damaged("the file holds no picture", stage="probe")
-    leaps = not LOOSE.isdisjoint(media.formats)
-    wrong = trouble(table, media.video.time_base, leaps=leaps)
+    wrong = trouble(table, media.video.time_base, leaps=not LEAPING.isdisjoint(media.formats))
     if not wrong:
         return Source(media, _shown(media, table))
     mended = _straighten(media, tools, settings, table, wrong)

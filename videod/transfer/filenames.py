@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from urllib.parse import unquote
+from zlib import crc32
 
 from videod.errors import BadMessage
 
@@ -54,8 +55,6 @@ def beside(path: str) -> tuple[str, str]:
 
 
 def _sum(text: str) -> int:
-    from zlib import crc32
-
     return crc32(text.encode())
 
 

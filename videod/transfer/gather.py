@@ -17,7 +17,7 @@ TICK = 0.1
 
 
 class _Over(Exception):
-    """Another thread failed, and that failure is told."""
+    """The others are over: another thread failed, and that failure is told, or all is done."""
 
 
 class Sparse:
@@ -57,7 +57,7 @@ class Sparse:
 class Crew:
     """The threads of one fetch: `fetched` adds up the bytes that they receive, tries included."""
 
-    def __init__(self, tools: Tools, connections: int, on_bytes: Callable[[int], object]) -> None:
+    def __init__(self, tools: Tools, connections: int, on_bytes: Callable[[int], object] = int) -> None:
         self.connections = connections
         self._tools, self._on_bytes = tools, on_bytes
         self._over = threading.Event()
@@ -77,8 +77,13 @@ class Crew:
             self._on_bytes(number)
 
     def wait(self, seconds: float) -> None:
-        """Let so much time pass, less where the others are over."""
+        """Let so much time pass, and check; no longer than until the others are over."""
         self._over.wait(seconds)
+        self.check()
+
+    def end(self) -> None:
+        """From now on `check` raises in every thread."""
+        self._over.set()
 
     def gather(self, parts: Sequence[Span], bring: Callable[[int, int], None], look: Callable[[], object]) -> None:
         """Call `bring` for each part, up to `connections` at once, and `look` several times a second meanwhile.

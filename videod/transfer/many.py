@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import heapq
 import queue
-import random
-import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from videod.backoff import delay_after
 from videod.config import Settings
 from videod.connections import Connections
+from videod.connections import Line as Turns
 from videod.errors import (
     BadMessage,
     Damaged,
@@ -32,6 +32,7 @@ from videod.errors import (
 from videod.process import Tools
 from videod.space import Space
 from videod.transfer.asking import Asker
+from videod.transfer.gather import Crew
 from videod.transfer.guard import Guard
 from videod.transfer.part import discard, part_of
 from videod.transfer.parts import Watch
@@ -40,7 +41,6 @@ from videod.transfer.streamed import Line, host_of, stream
 TICK = 0.1
 PATIENCE = 0.8
 MOST_AT_ONCE = 64
-LONGEST_DELAY = 3600.0
 OF_THE_FILE = (BadMessage, Damaged, Denied, ForbiddenSource, NotFound, TooBig, UploadDenied)
 MAY_PASS = (FetchFailed, Stalled)
 
@@ -64,26 +64,25 @@ class Came:
     failure: Failure | None = None
 
 
-class _Over(Exception):
-    """The job ends."""
-
-
 class Many:
-    """Used by one thread, which starts others for the time of `bring`. `received` adds up bodies, tries included."""
+    """Used by one thread, which starts others for the time of `bring`."""
 
     def __init__(
         self, settings: Settings, tools: Tools, connections: Connections, space: Space | None, *, private: bool = True
     ) -> None:
         self._settings, self._tools, self._connections = settings, tools, connections
-        self._over = threading.Event()
-        self._lock = threading.Lock()
+        self._crew = Crew(tools, settings.connections_per_task)
         self._came: queue.SimpleQueue[tuple[Came, BaseException | None]] = queue.SimpleQueue()
         self._parts: dict[int, float] = {}
         self._space = space
         self._silence = tools.stall_timeout or 3600.0
-        watch = Watch(self._check, self._count, self._silence, settings.connections_per_host)
+        watch = Watch(self._crew.check, self._crew.count, self._silence, settings.connections_per_host)
         self._asker = Asker(settings, Guard.of(settings, private=private), watch)
-        self.received = 0
+
+    @property
+    def received(self) -> int:
+        """Bytes of bodies so far, tries included."""
+        return self._crew.fetched
 
     def bring(
         self,
@@ -99,24 +98,14 @@ class Many:
         `on_came` gets those that are whole or have failed for good, `look` several times a second how far all
         are, 0.0 to 1.0. Raises DiskFull, NoRoom, TimedOut, Cancelled, OSError, what `on_came` raises.
         """
-        line = Line(
-            self._settings, self._asker, self._space, folder, self._silence, self._check, self._wait, self._count
-        )
-        pool = ThreadPoolExecutor(min(self._settings.connections_per_task, len(wanted) or 1), "download")
+        crew = self._crew
+        line = Line(self._settings, self._asker, self._space, folder, self._silence, crew.check, crew.wait, crew.count)
+        pool = ThreadPoolExecutor(min(crew.connections, len(wanted) or 1), "download")
 
-        def one(host: str, n: int) -> None:
-            came, failed = Came(n), None  # type: Came, BaseException | None
-            try:
-                came = self._one(n, wanted[n], line, overwrite)
-            except BaseException as error:
-                failed = error
-                self._asker.forget(host)
-            finally:
-                self._parts.pop(n, None)
-                turns.done(host)
-                self._came.put((came, failed))
+        def start(host: str, n: int) -> None:
+            pool.submit(self._served, turns, host, n, wanted[n], line, overwrite)
 
-        turns = self._connections.line(lambda host, n: pool.submit(one, host, n), self._asker.trim)
+        turns = self._connections.line(start, self._asker.trim)
         try:
             rounds = _Rounds(tries, self._settings.retry_delay)
             for host, numbers in self._by_host(wanted, rounds).items():
@@ -132,14 +121,30 @@ class Many:
                 self._tools.check()
                 look(min(1.0, (done + sum(list(self._parts.values()))) / len(wanted)))
         finally:
-            self._over.set()
-            turns.leave()
-            until = time.monotonic() + PATIENCE
-            while turns.busy and time.monotonic() < until:
-                time.sleep(TICK / 10)
-            # one that waits for a resolver ends by itself, later: it finds that all is over
-            pool.shutdown(wait=not turns.busy)
-            self._asker.close()
+            self._end(turns, pool)
+
+    def _served(self, turns: Turns, host: str, n: int, one: Wanted, line: Line, overwrite: bool) -> None:
+        """In a thread of the pool: one file, whose turn it is."""
+        came, failed = Came(n), None  # type: Came, BaseException | None
+        try:
+            came = self._one(n, one, line, overwrite)
+        except BaseException as error:
+            failed = error
+            self._asker.forget(host)
+        finally:
+            self._parts.pop(n, None)
+            turns.done(host)
+            self._came.put((came, failed))
+
+    def _end(self, turns: Turns, pool: ThreadPoolExecutor) -> None:
+        self._crew.end()
+        turns.leave()
+        until = time.monotonic() + PATIENCE
+        while turns.busy and time.monotonic() < until:
+            time.sleep(TICK / 10)
+        # one that waits for a resolver ends by itself, later: it finds that all is over
+        pool.shutdown(wait=not turns.busy)
+        self._asker.close()
 
     @staticmethod
     def _discard(ended: Sequence[Came], wanted: Sequence[Wanted], folder: str) -> None:
@@ -172,7 +177,7 @@ class Many:
         return found
 
     def _one(self, n: int, one: Wanted, line: Line, overwrite: bool) -> Came:
-        self._check()
+        self._crew.check()
 
         def on_part(part: float) -> None:
             self._parts[n] = part
@@ -185,19 +190,6 @@ class Many:
                 raise
             part.finish(overwrite=overwrite)
             return Came(n, part.size, part.sha.hexdigest())
-
-    def _check(self) -> None:
-        self._tools.check()
-        if self._over.is_set():
-            raise _Over
-
-    def _wait(self, seconds: float) -> None:
-        self._over.wait(seconds)
-        self._check()
-
-    def _count(self, number: int) -> None:
-        with self._lock:
-            self.received += number
 
 
 class _Rounds:
@@ -220,17 +212,12 @@ class _Rounds:
                 if tried >= self._tries:
                     ended.append(Came(came.n, failure=failed))
                 else:
-                    heapq.heappush(self._later, (time.monotonic() + self._after(tried), came.n))
+                    heapq.heappush(self._later, (time.monotonic() + delay_after(tried, self._delay), came.n))
             elif isinstance(failed, OF_THE_FILE):
                 ended.append(Came(came.n, failure=failed))
             else:
                 raise failed
         return ended
-
-    def _after(self, tried: int) -> float:
-        # ± 25 %, so that many do not come at once
-        spread = random.uniform(0.75, 1.25)  # noqa: S311
-        return min(self._delay * 2.0 ** min(tried - 1, 30), LONGEST_DELAY) * spread
 
     def due(self) -> list[int]:
         """Those whose next try is due."""

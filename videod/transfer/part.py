@@ -233,7 +233,7 @@ def content_of(folder: int, name: str) -> tuple[int, str]:
 
 def discard(base: str, path: str) -> None:
     """Remove what came of a file that will not be whole."""
-    with suppress(OSError), _reached(base, path) as folder:
+    with suppress(OSError), open_folder(base, os.path.dirname(path), False, make=False) as folder:
         for one in beside(path.rpartition("/")[2]):
             with suppress(FileNotFoundError):
                 os.unlink(one, dir_fd=folder)
@@ -241,22 +241,7 @@ def discard(base: str, path: str) -> None:
 
 def size_there(base: str, path: str) -> int:
     """The size of the regular file `path` below `base`, with no link on the way; -1 where there is none."""
-    with suppress(OSError), _reached(base, path) as folder:
+    with suppress(OSError), open_folder(base, os.path.dirname(path), False, make=False) as folder:
         found = os.stat(path.rpartition("/")[2], dir_fd=folder, follow_symlinks=False)
         return found.st_size if stat.S_ISREG(found.st_mode) else -1
     return -1
-
-
-@contextmanager
-def _reached(base: str, path: str) -> Iterator[int]:
-    """The folder of `path` below `base`, where it is there, as a descriptor; OSError where a link is in the way."""
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    fd = os.open(base, flags)
-    try:
-        for part in path.split("/")[:-1]:
-            below = os.open(part, flags, dir_fd=fd)
-            os.close(fd)
-            fd = below
-        yield fd
-    finally:
-        os.close(fd)

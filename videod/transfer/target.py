@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -65,6 +66,12 @@ def target(template: str, *, id: str, n: int, name: str, ext: str) -> Target:
     if any(part in (".", "..") for part in unquote(made.url).split("/")):
         raise UploadDenied(f"a path with . or .. in it: {made.url[:200]}: write the folder as it is")
     return made
+
+
+def beside(template: str, end: str) -> str:
+    """The template of what stands beside an output: under its name, with `end` in place of its extension."""
+    path, mark, query = template.partition("?")
+    return os.path.splitext(_named(path))[0] + end + mark + query
 
 
 def _fill(text: str, values: Mapping[str, str], literal: Callable[[str], str], value: Callable[[str], str]) -> str:

@@ -67,23 +67,29 @@ def send(
 
 
 @contextmanager
-def open_folder(base: str, parents: str, sync: bool) -> Iterator[int]:
-    """The folder `parents` below `base`, made where it is missing, as a descriptor; no link on the way is followed."""
+def open_folder(base: str, parents: str, sync: bool, *, make: bool = True) -> Iterator[int]:
+    """The folder `parents` below `base` as a descriptor, made where it is missing; no link on the way is followed."""
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    os.makedirs(base, exist_ok=True)
+    if make:
+        os.makedirs(base, exist_ok=True)
     fd = os.open(base, flags)
     try:
         for part in filter(None, parents.split("/")):
-            with suppress(FileExistsError):
-                os.mkdir(part, dir_fd=fd)
-                if sync:
-                    os.fsync(fd)
+            if make:
+                _make(part, fd, sync)
             below = os.open(part, flags, dir_fd=fd)
             os.close(fd)
             fd = below
         yield fd
     finally:
         os.close(fd)
+
+
+def _make(name: str, folder: int, sync: bool) -> None:
+    with suppress(FileExistsError):
+        os.mkdir(name, dir_fd=folder)
+        if sync:
+            os.fsync(folder)
 
 
 @contextmanager

@@ -16,9 +16,9 @@ from types import ModuleType
 
 from videod.config import Settings
 from videod.process import Tools
-from videod.transfer.target import Sent, Target, target
+from videod.transfer.target import Sent, Target, beside, target
 
-__all__ = ["Sent", "Target", "check", "send", "target"]
+__all__ = ["Sent", "Target", "beside", "check", "send", "target"]
 
 
 def check(place: Target, settings: Settings, *, private: bool = True) -> None:

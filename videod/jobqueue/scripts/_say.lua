@@ -11,16 +11,28 @@ local function wrong(...)
   return nil
 end
 
--- Tell an event: to the stream, and to the producer's list where there is one. A reply list of another type
--- is the producer's fault: it is reported back and the job goes on.
+-- `text` on a producer's list. A key of another type is the producer's fault: it is reported back, the job goes on.
+local function answer(list, keep, text)
+  local kind = redis.call('TYPE', list)['ok']
+  if kind ~= 'list' and kind ~= 'none' then return 0 end
+  redis.call('LPUSH', list, text)
+  if tonumber(keep) > 0 then redis.call('PEXPIRE', list, keep) end
+  return 1
+end
+
+-- Tell an event: to the stream, and to the producer's list where there is one.
 local function say(events, most, reply, keep, id, name, json)
   redis.call('XADD', events, 'MAXLEN', '=', most, '*', 'id', id, 'event', name, 'json', json)
-  if reply == '' then return 1 end
-  local kind = redis.call('TYPE', reply)['ok']
-  if kind ~= 'list' and kind ~= 'none' then return 0 end
-  redis.call('LPUSH', reply, json)
-  if tonumber(keep) > 0 then redis.call('PEXPIRE', reply, keep) end
-  return 1
+  return reply == '' and 1 or answer(reply, keep, json)
+end
+
+-- What is said of a job that is not in the running list: `done` where this very step ended it before, else `gone`.
+local function step(job, token, state)
+  local record = redis.call('HMGET', job, 'state', 'token')
+  if record[2] ~= token or record[1] ~= state then return 'gone' end
+  -- written again as it is: on a new connection WAIT would else have nothing to wait for
+  redis.call('HSET', job, 'state', state)
+  return 'done'
 end
 
 -- Whether an element is larger than any that is sound: `most` bytes, or `whole` for an envelope of ours.
@@ -33,15 +45,6 @@ end
 local function now_ms()
   local now = redis.call('TIME')
   return now[1] * 1000 + math.floor(now[2] / 1000)
-end
-
--- A batch's reply list, where its producer waits: `text` on it, unless the key is of another type.
-local function answer(list, keep, text)
-  local kind = redis.call('TYPE', list)['ok']
-  if kind ~= 'list' and kind ~= 'none' then return 0 end
-  redis.call('LPUSH', list, text)
-  if tonumber(keep) > 0 then redis.call('PEXPIRE', list, keep) end
-  return 1
 end
 
 -- The end of a job's marks, and of a batch (`list` not nil): `start`, if it was not said yet, and `end`.

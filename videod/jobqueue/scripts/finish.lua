@@ -11,13 +11,7 @@ if reply == job then reply = '' end
 local refused = wrong(running, 'list', job, 'hash', events, 'stream', dead, 'list', KEYS[5], 'stream')
 if not refused and ARGV[11] ~= '' then refused = wrong(KEYS[6], 'zset') end
 if refused then return refused end
-if redis.call('LREM', running, 1, envelope) == 0 then
-  local record = redis.call('HMGET', job, 'state', 'token')
-  if record[2] ~= token or record[1] ~= name then return 'gone' end
-  -- written again as it is: on a new connection WAIT would else have nothing to wait for
-  redis.call('HSET', job, 'state', name)
-  return 'done'
-end
+if redis.call('LREM', running, 1, envelope) == 0 then return step(job, token, name) end
 redis.call('HSET', job, unpack(ARGV, 12))
 if tonumber(keep) > 0 then redis.call('PEXPIRE', job, keep) end
 redis.call('DEL', KEYS[7])

@@ -5,13 +5,7 @@ local running, job, delayed, turns, line = unpack(KEYS, 1, 5)
 local envelope, token, id, delay, most = unpack(ARGV, 1, 5)
 local refused = wrong(running, 'list', job, 'hash', delayed, 'zset', turns, 'zset', line, 'zset')
 if refused then return refused end
-if redis.call('LREM', running, 1, envelope) == 0 then
-  local record = redis.call('HMGET', job, 'state', 'token')
-  if record[2] ~= token or record[1] ~= 'requeued' then return 'gone' end
-  -- written again as it is: on a new connection WAIT would else have nothing to wait for
-  redis.call('HSET', job, 'state', 'requeued')
-  return 'done'
-end
+if redis.call('LREM', running, 1, envelope) == 0 then return step(job, token, 'requeued') end
 local now = now_ms()
 redis.call('ZREMRANGEBYSCORE', turns, '-inf', now)
 if redis.call('ZCARD', turns) < tonumber(most) then delay = 0 end

@@ -7,13 +7,7 @@ local running, job, events, delayed, reply = KEYS[1], KEYS[2], KEYS[3], KEYS[4],
 local envelope, token, id, most, keep, event, replacement, delay = unpack(ARGV, 1, 8)
 local refused = wrong(running, 'list', job, 'hash', events, 'stream', delayed, 'zset')
 if refused then return refused end
-if redis.call('LREM', running, 1, envelope) == 0 then
-  local record = redis.call('HMGET', job, 'state', 'token')
-  if record[2] ~= token or record[1] ~= 'retry' then return 'gone' end
-  -- written again as it is: on a new connection WAIT would else have nothing to wait for
-  redis.call('HSET', job, 'state', 'retry')
-  return 'done'
-end
+if redis.call('LREM', running, 1, envelope) == 0 then return step(job, token, 'retry') end
 redis.call('ZADD', delayed, now_ms() + delay, replacement)
 redis.call('HSET', job, 'state', 'retry', unpack(ARGV, 9))
 if say(events, most, reply, keep, id, 'retry', event) == 0 then return 'deaf' end
