@@ -16,7 +16,7 @@ def held(studio: Studio) -> dict[str, Film]:
     """25 frames, 31 s of nothing, 25 frames; and a picture each 15 s."""
     gap = ("-vf", "setpts='if(lt(N,25),N,N+775)*40000/1000000/TB',settb=1/1000", "-frames:v", "50", "-fps_mode", "vfr")
     made = {}
-    for name in ("mp4", "mkv"):
+    for name in ("mp4", "mkv", "flv"):
         path = videos.encode(studio.master(), studio.new(f"gap.{name}"), *gap, sound=("-an",))
         times = sorted(videos.frame_times(path))
         assert times[25] - times[24] > 31
@@ -26,7 +26,7 @@ def held(studio: Studio) -> dict[str, Film]:
     return made
 
 
-@pytest.mark.parametrize("name", ["mp4", "mkv"])
+@pytest.mark.parametrize("name", ["mp4", "mkv", "flv"])
 @pytest.mark.parametrize(
     ("start", "end", "how"), [(None, None, "smart"), (0.4, 32.4, "smart"), (20, 33, "encode"), (0.5, 32.5, "keyframe")]
 )
@@ -45,3 +45,12 @@ def test_slides(studio: Studio) -> None:
     for start, end, how, frames in ((None, None, "smart", 8), (20, 100, "exact", 5), (None, None, "copy", 8)):
         out, made = studio.cut(path, start, end, how)
         assert made.frames == frames and len(videos.frame_times(out)) == frames
+
+
+def test_slides_that_have_no_key_frames_but_the_first(studio: Studio) -> None:
+    path = studio.new("slides.gif")
+    videos.ffmpeg("-f", "lavfi", "-i", "testsrc2=s=160x120:r=1/15:d=120", str(path))
+    for start, end, frames in ((None, None, 8), (20, 100, 5)):
+        out, made = studio.cut(path, start, end, "encode")
+        times = videos.frame_times(out)
+        assert made.frames == frames == len(times) and times[-1] - times[0] == 15 * (frames - 1)
