@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,7 @@ def _steady(path: Path, rate: str = "25", seconds: float = 6.0, first: int = 0, 
     count = int(seconds * fps) - first
     frames = [(n / fps, n + first) for n in range(count)]
     begin = float(first / fps)
-    return Film(path, frames, [s - begin for s in range(int(seconds))] if sound else [])
+    return Film(path, frames, [s - begin for s in range(ceil(seconds))] if sound else [])
 
 
 def _simple(name: str, *argv: str, **how: object) -> Callable[[Studio], Film]:

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -129,6 +130,34 @@ def test_a_file_that_is_being_written_is_left_alone(started: Watch, r, folder: P
             threading.Event().wait(1.2)
             assert not r.keys("videod:job:*") and not r.llen("video_info_queue")
     assert list(ended(r, 1).values()) == ["done"]
+
+
+@pytest.fixture
+def mounted(folder: Path) -> Iterator[Path]:
+    """What `folder` shows through FUSE: as on NFS the kernel tells nothing of who writes on the other side."""
+    there = folder.with_name("there")
+    there.mkdir()
+    if subprocess.run(["bindfs", str(there), str(folder)], capture_output=True).returncode:
+        pytest.skip("no mount by FUSE here")
+    yield there
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_where_nobody_tells_a_file_is_whole_when_it_stays_the_same(
+    daemon: Daemon, r, folder: Path, mounted: Path, video: Path
+) -> None:
+    body, watch = video.read_bytes(), None
+    step = len(body) // 4 + 1
+    daemon.start()
+    with (mounted / "slow.mp4").open("wb") as slow:
+        for begin in range(0, len(body), step):
+            slow.write(body[begin : begin + step])
+            slow.flush()
+            watch = watch or Watch(daemon, folder).ready()
+            time.sleep(2.5)  # slower than files are taken that nobody writes
+            assert not r.xlen("videod:events"), "taken before it was whole"
+    assert ended(r, 1) == {f"file://{folder}/slow.mp4": "done"} and takes(r) == 1
+    assert watch.stop() == 0
 
 
 def test_done_and_failed(daemon: Daemon, r, folder: Path, video: Path) -> None:

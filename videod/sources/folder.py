@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 UNFINISHED = (".part", ".tmp")
+# file systems whose files others may write, unknown to this kernel; and all of FUSE
+REMOTE = frozenset("9p afs beegfs ceph cifs gfs2 lustre nfs nfs4 ocfs2 smb3 virtiofs".split())
 
 
 @dataclass(frozen=True)
@@ -57,11 +59,13 @@ class Folder:
 
 
 def written(path: Path) -> bool | None:
-    """Whether somebody has the file open for writing; None where the kernel does not tell (NFS, foreign files).
+    """Whether somebody has the file open for writing; None where the kernel does not tell (NFS, FUSE, foreign files).
 
     A lease for reading is given only for a file that nobody writes. Who opens it for writing meanwhile waits for
     us, and we get SIGIO: the caller ignores that.
     """
+    if _remote(path):
+        return None
     try:
         number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
@@ -76,6 +80,19 @@ def written(path: Path) -> bool | None:
     finally:
         os.close(number)
     return False
+
+
+def _remote(path: Path) -> bool:
+    """Whether another machine, or a program, may write the file without this kernel's knowing."""
+    here, deepest, kind = os.path.realpath(path), -1, ""
+    for line in Path("/proc/self/mounts").read_text(errors="surrogateescape").splitlines():
+        _, place, name, *_ = line.split(" ")
+        for code, char in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+            place = place.replace(code, char)
+        # of two at one place the later one is seen; a mount that hangs is not touched
+        if len(place) >= deepest and f"{here}/".startswith(place.rstrip("/") + "/"):
+            deepest, kind = len(place), name
+    return kind in REMOTE or kind.startswith("fuse")
 
 
 def put_away(path: Path, root: Path, target: Path) -> Path:
