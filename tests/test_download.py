@@ -310,3 +310,48 @@ def test_it_goes_on_after_a_drain_and_after_a_crash(daemon: Daemon, r, origin: O
     assert origin.seen("/a")[1].range.startswith("bytes=")
     assert origin.seen("/a")[1].headers["if-range"] == Page(BODY).tag
     assert end["fetched_bytes"] <= len(BODY) - 262_144
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_another_node_goes_on(daemon: Daemon, r, redis_server, origin: Origin, tmp_path: Path, shared: bool) -> None:
+    """With the same folder where the first stood, else anew; what was said is not said again."""
+    start(daemon, lease=2)
+    folder = tmp_path / "other"
+    folder.mkdir()
+    other = Daemon(folder, redis_server.url)
+    try:
+        first = {f"f{n}": origin.put(f"/{n}", os.urandom(1000)) for n in range(20)}
+        slow = origin.put("/slow", Page(BODY, stall_after=300_000))
+        files = [{"fn": name, "url": url} for name, url in {**first, "slow": slow}.items()]
+        push(r, {"task_id": "t", "task_info": files})
+        part = daemon.state / "downloads/t/slow.part"
+        reply = "batch_download_resp_t"
+        until(lambda: r.llen(reply) == 21 and part.exists() and part.stat().st_size >= 262_144, 20, "it is under way")
+        origin.put("/slow", Page(BODY))
+        same = {"download_dir": daemon.state / "downloads"} if shared else {}
+        start(other, node="other", lease=2, **same)
+        daemon.kill()
+        end = final(r, "batch:t", 60)
+        assert (end["event"], end["node"]) == ("done", "other"), end
+        said = r.lrange(reply, 0, -1)[::-1]
+        assert (said[0], sorted(said[1:-2]), said[-2:]) == ("start", sorted(first), ["slow", "end"])
+        made = below((daemon if shared else other).state / "downloads/t")
+        assert len(made) == 21 and made["slow"] == BODY
+        assert len(origin.seen("/0")) == (1 if shared else 2)
+    finally:
+        other.end()
+
+
+def test_through_the_proxy_of_the_settings(daemon: Daemon, r, origin: Origin) -> None:
+    """The origin plays the proxy: it serves absolute targets as paths."""
+    url = "http://files.example.org/a.bin"
+    origin.pages[url] = [Page(BODY, cut_after=100_000, user=""), Page(BODY, user="")]
+    start(daemon, proxy=f"http://me:pr0xy@127.0.0.1:{origin.port}")
+    push(r, download("p", {"url": url, "name": "a.bin"}))
+    assert final(r, "p")["event"] == "done"
+    assert below(daemon.state / "downloads/p") == {"a.bin": BODY}
+    push(r, download("inside", {"url": "http://169.254.169.254/latest", "name": "b.bin"}))
+    assert final(r, "inside")["error"]["code"] == "forbidden_source"
+    assert [seen.path for seen in origin.seen()] == [url, url]
+    assert all(seen.headers["proxy-authorization"].startswith("Basic ") for seen in origin.seen())
+    assert "pr0xy" not in daemon.log + json.dumps(events(r))

@@ -428,6 +428,34 @@ def test_a_forced_stop_gives_the_turn_back(serving: Daemon, recorder: Recorder, 
     accounted(r, ["long", "next"])
 
 
+def told(r, ident: str) -> int:
+    """How many outputs an attempt has told of."""
+    return len([event for event in events(r, ident) if event["event"] == "output"])
+
+
+def test_kill_9_in_the_middle(serving: Daemon, recorder: Recorder, parts, r) -> None:
+    for n, part in enumerate(parts):
+        recorder.add(f"{DAY}0{n + 7}:00:00", 2, part)
+    recorder.faults.trickle = 0.1
+    ask(r, "killed", keep_original=True, join=False)
+    for outputs in (2, 4):  # while the second and then the third come
+        until(lambda n=outputs: told(r, "killed") >= n and recorder.busy, 30, "the next is under way")
+        serving.kill()
+        recorder.faults.trickle = 0
+        until(lambda: not recorder.busy, 20, "its connection is closed")
+        recorder.faults.trickle = 0.1
+        r.delete("videod:events")
+        serving.start()
+    recorder.faults.trickle = 0
+    done = final(r, "killed", 100)
+    assert done["event"] == "done", done
+    videos_made, originals = done["outputs"][::2], done["outputs"][1::2]
+    assert [shown(output) for output in videos_made] == [list(range(n, n + 50)) for n in (0, 50, 100)]
+    assert [path_of(output).read_bytes() for output in originals] == parts
+    assert len(list(serving.clips.iterdir())) == 7
+    accounted(r, ["killed"])
+
+
 def test_the_turn_of_a_killed_node_ends_at_its_restart(serving: Daemon, recorder: Recorder, parts, r) -> None:
     busy(recorder, r, parts)
     serving.kill()

@@ -12,7 +12,9 @@ from pathlib import Path
 
 UNFINISHED = (".part", ".tmp")
 # file systems whose files others may write, unknown to this kernel; and all of FUSE
-REMOTE = frozenset("9p afs beegfs ceph cifs gfs2 lustre nfs nfs4 ocfs2 smb3 virtiofs".split())
+REMOTE = frozenset(
+    {"9p", "afs", "beegfs", "ceph", "cifs", "gfs2", "lustre", "nfs", "nfs4", "ocfs2", "smb3", "virtiofs"}
+)
 
 
 @dataclass(frozen=True)
