@@ -47,6 +47,15 @@ def encode(source: Source, plan: Plan, preset: Preset, out: Path, *, seek: bool 
     return [*argv, *_told(media, media.audio), *_end(preset.container, plan.time_base, out)]
 
 
+def still(source: Source, plan: Plan, preset: Preset, out: Path, *, seek: bool = True, threads: int = 0) -> list[str]:
+    """The first frame of `plan` as a JPEG."""
+    media = source.media
+    argv = _start(media, plan.seek if seek else None, _fitting(media.video, threads))
+    argv += ["-map", f"0:{media.video.index}", "-filter:v:0", filters.picture(media, source.frames, plan, preset)]
+    argv += ["-frames:v", "1", "-q:v", "4", "-pix_fmt", "yuvj420p", "-c:v", "mjpeg"]
+    return [*argv, "-f", "image2", "-update", "1", f"file:{out}"]
+
+
 def listing(source: Source, plan: Plan, container: str, *, seek: bool = True) -> list[str]:
     """Print the packets that `copy` with the same arguments will read, the picture's as stream 0."""
     media = source.media

@@ -26,6 +26,8 @@ from videod.mp4.model import UPRIGHT, Movie, Samples, Track, join
 _CODECS = {b"avc1": "h264", b"avc3": "h264", b"hvc1": "hevc", b"hev1": "hevc", b"av01": "av1", b"vp09": "vp9"}
 _CODECS |= {b"mp4v": "mpeg4"}
 _PICTURE = b"vide"
+# seconds: behind all that can be
+_END = Fraction(1 << 40)
 
 
 # a track with fewer samples is looked at wholly
@@ -63,6 +65,17 @@ class Film:
     def index_bytes(self) -> int:
         """How much was read."""
         return self._index.bytes_read
+
+    @property
+    def seconds(self) -> Fraction:
+        """How long the picture lasts."""
+        try:
+            first, last = _picture(self._index.first), _picture(self._index.span(_END, _END))
+        except BadMp4 as error:
+            raise Unreadable(str(error)) from None
+        s = last.samples
+        ends = max(pts + lasts for pts, lasts in zip(s.pts, s.durations, strict=True))
+        return Fraction(ends - min(first.samples.pts), last.timescale)
 
     def window(self, start: float | None, end: float | None, cut: str, container: str) -> Window:
         """What a clip needs. Raises OutOfRange as `plan` does."""

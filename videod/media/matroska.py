@@ -5,9 +5,11 @@ Only these are read (RFC 9559). Whatever is unusual raises BadMatroska: such a f
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from math import isfinite
 
 from videod.media.ebml import BadMatroska, children, named, number, vint
 from videod.mp4.boxes import BadMp4
@@ -30,7 +32,7 @@ PIECE = 64 << 10
 _SEGMENT, _SEEK_HEAD, _INFO, _TRACKS, _CUES, _CLUSTER = (
     0x18538067, 0x114D9B74, 0x1549A966, 0x1654AE6B, 0x1C53BB6B, 0x1F43B675,
 )  # fmt: skip
-_SEEK, _SEEK_ID, _SEEK_POSITION, _SCALE = 0x4DBB, 0x53AB, 0x53AC, 0x2AD7B1
+_SEEK, _SEEK_ID, _SEEK_POSITION, _SCALE, _DURATION = 0x4DBB, 0x53AB, 0x53AC, 0x2AD7B1, 0x4489
 _ENTRY, _NUMBER, _TYPE, _CODEC, _DELAY, _TRACK_SCALE = 0xAE, 0xD7, 0x83, 0x86, 0x56AA, 0x23314F
 _ENCODINGS, _ENCODING, _ENCRYPTION = 0x6D80, 0x6240, 0x5035
 _CUE, _CUE_TIME, _CUE_PLACES, _CUE_TRACK, _CUE_CLUSTER = 0xBB, 0xB3, 0xB7, 0xF7, 0xF1
@@ -54,7 +56,7 @@ class Element:
 class Index:
     """`header`: what a file of some clusters begins with. `times`, in ticks of `time_base`, and `offsets` of the
     clusters that Cues name, in order; the last of them ends at or before `end`. `zero`: when the first key frame is
-    shown."""
+    shown; `seconds`: how long the header says it lasts, None where it does not."""
 
     header: bytes
     times: list[int]
@@ -62,6 +64,7 @@ class Index:
     end: int
     zero: int
     time_base: Fraction
+    seconds: Fraction | None = None
 
 
 @dataclass
@@ -110,12 +113,16 @@ def _loaded(file: _File) -> Index:
     cluster, info, tracks = (file.found.get(kind) for kind in (_CLUSTER, _INFO, _TRACKS))
     if cluster is None or info is None or tracks is None:
         raise BadMatroska("its header is not in front")
-    scale = _scale(file.content(info, MOST_HEADER))
+    told = file.content(info, MOST_HEADER)
+    scale = _scale(told)
     track = _picture(file.content(tracks, MOST_HEADER))
     times, offsets = _cues(file, track, cluster.at)
     behind = [at for at in (file.start + position for position in file.sought.values()) if at > offsets[-1]]
     header = file.head + SEGMENT + _verbatim(file, info) + _verbatim(file, tracks)
-    return Index(header, times, offsets, min([file.end, *behind]), _zero(file, cluster, track), Fraction(scale, 10**9))
+    base = Fraction(scale, 10**9)
+    return Index(
+        header, times, offsets, min([file.end, *behind]), _zero(file, cluster, track), base, _lasts(told, base)
+    )
 
 
 def _open(file: _File) -> None:
@@ -163,6 +170,15 @@ def _scale(info: bytes) -> int:
     if not 0 < scale <= 10**9:
         raise BadMatroska("its clock cannot be")
     return scale
+
+
+def _lasts(info: bytes, base: Fraction) -> Fraction | None:
+    """Seconds, as the header has them."""
+    found = dict(children(info)).get(_DURATION, b"")
+    if len(found) not in (4, 8):
+        return None
+    (ticks,) = struct.unpack(">f" if len(found) == 4 else ">d", found)
+    return Fraction(ticks) * base if isfinite(ticks) and ticks > 0 else None
 
 
 def _picture(tracks: bytes) -> int:

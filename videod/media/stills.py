@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
+from videod.config.settings import Preset
 from videod.errors import EncodeFailed
+from videod.media import argv
+from videod.media.model import Plan, Source
 from videod.media.reading import opened
 from videod.media.room import check_room
 from videod.process import Tools
@@ -35,8 +38,17 @@ class Sheet:
 def poster(video: Path, seconds: float, out: Path, tools: Tools) -> None:
     """Write a JPEG of the size of the video. EncodeFailed, DiskFull and what Tools.run does."""
     at = ["-ss", f"{seconds / 10:.3f}"] if seconds > 1 else []
-    argv = [*_START, *at, *opened(str(video)), "-map", "0:v:0", "-vf", f"thumbnail={LOOKED_AT}"]
-    _made([*argv, "-frames:v", "1", "-q:v", "3", *_jpeg(out)], out, tools)
+    command = [*_START, *at, *opened(str(video)), "-map", "0:v:0", "-vf", f"thumbnail={LOOKED_AT}"]
+    _made([*command, "-frames:v", "1", "-q:v", "3", *_jpeg(out)], out, tools)
+
+
+def still(source: Source, plan: Plan, preset: Preset, out: Path, tools: Tools) -> None:
+    """Write the first frame of `plan`, of the size that `preset` allows. As `poster`."""
+    with tools.encoding() as threads:
+        try:
+            _made(argv.still(source, plan, preset, out, threads=threads), out, tools)
+        except EncodeFailed:  # seeking may land behind it
+            _made(argv.still(source, plan, preset, out, seek=False, threads=threads), out, tools)
 
 
 def sheet_of(seconds: float, width: int, height: int) -> Sheet:
@@ -53,8 +65,8 @@ def sprite(video: Path, seconds: float, sheet: Sheet, out: Path, tools: Tools) -
     # the picture shown at the begin of each step, the last one as often as it takes to fill the sheet
     chain = f"fps=1/{sheet.step:.6f}:start_time=0:round=up,scale={sheet.width}:{sheet.height}"
     chain += f",tpad=stop=-1:stop_mode=clone,tile={sheet.columns}x{rows}:nb_frames={sheet.count}:color=black"
-    argv = [*_START, *only_keys, *opened(str(video)), "-map", "0:v:0", "-vf", chain]
-    _made([*argv, "-frames:v", "1", "-q:v", "5", *_jpeg(out)], out, tools)
+    command = [*_START, *only_keys, *opened(str(video)), "-map", "0:v:0", "-vf", chain]
+    _made([*command, "-frames:v", "1", "-q:v", "5", *_jpeg(out)], out, tools)
 
 
 def cues(sheet: Sheet, seconds: float, picture: str) -> str:
@@ -77,8 +89,8 @@ def _jpeg(out: Path) -> list[str]:
     return ["-pix_fmt", "yuvj420p", "-c:v", "mjpeg", "-f", "image2", "-update", "1", f"file:{out}"]
 
 
-def _made(argv: list[str], out: Path, tools: Tools) -> None:
-    result = tools.run(argv, on_line=lambda line: None, may_fail=True)
+def _made(command: list[str], out: Path, tools: Tools) -> None:
+    result = tools.run(command, on_line=lambda line: None, may_fail=True)
     check_room(result)
     if result.code or not out.exists() or not out.stat().st_size:
         raise EncodeFailed(f"{out.name} was not made", detail=result.tail, stage="encode")

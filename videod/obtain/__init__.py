@@ -14,6 +14,7 @@ from videod.media.examine import examine
 from videod.media.model import Source
 from videod.media.window import Unreadable
 from videod.obtain.clusters import clusters, is_matroska
+from videod.obtain.length import length
 from videod.obtain.windows import windows
 from videod.obtain.wish import Ready, Wish, about, counter, megabytes, of_whole, speed
 from videod.transfer import fetch
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from videod.context import Context
     from videod.transfer.ranges import Remote
 
-__all__ = ["Ready", "Wish", "address", "megabytes", "of_whole", "parts", "speed", "whole"]
+__all__ = ["Ready", "Wish", "address", "length", "megabytes", "of_whole", "parts", "speed", "whole"]
 
 
 def address(fields: Fields, settings: Settings) -> str:
