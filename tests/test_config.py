@@ -25,7 +25,8 @@ def test_every_key_has_a_default(tmp_path: Path) -> None:
     assert (made.redis, made.max_worker, made.keep_jobs) == ("redis://localhost:6379/0", 4, 7 * 86400)
     assert made.node.endswith("-prod")
     assert made.upload == f"file:{made.state_dir}/clips/"
-    assert made.upload_paths == (f"{made.state_dir}/clips",)
+    assert made.upload_paths == (f"{made.state_dir}/clips", f"{made.state_dir}/web/results")
+    assert made.allow_paths == (f"{made.state_dir}/web/uploads",)
     assert read(tmp_path, "", "local").redis == "embedded"
 
 
@@ -50,8 +51,8 @@ def test_default_is_shared_and_a_section_wins(tmp_path: Path) -> None:
         ("fsync = no", "fsync", False),
         ("fsync =", "fsync", None),
         ("allow_hosts = a.org, *.b.org 10.0.0.0/8:443", "allow_hosts", ("a.org", "*.b.org", "10.0.0.0/8:443")),
-        ("allow_paths = /a b, /c\n /d", "allow_paths", ("/a b", "/c", "/d")),
-        ("allow_paths = /a /b,/c d", "allow_paths", ("/a", "/b", "/c d")),
+        ("state_dir = /s\nallow_paths = /a b, /c\n /d", "allow_paths", ("/a b", "/c", "/d", "/s/web/uploads")),
+        ("state_dir = /s\nallow_paths = /a /b,/c d", "allow_paths", ("/a", "/b", "/c d", "/s/web/uploads")),
     ],
 )
 def test_values(tmp_path: Path, text: str, name: str, wanted: object) -> None:

@@ -133,7 +133,7 @@ def test_commands_are_found() -> None:
 def test_what_is_missing_is_missing() -> None:
     """What came meanwhile must leave the list of what is not there yet."""
     text = README.read_text().partition("## Not yet")[2].partition("\n## ")[0]
-    line = next(line for line in text.splitlines() if line.startswith("- the commands"))
+    line = next((line for line in text.splitlines() if line.startswith("- the commands")), "")
     for verb in ticked(line):
         with pytest.raises(SystemExit) as end:
             build().parse_args([verb, "--help"])
@@ -231,6 +231,10 @@ def keys_of_the_code() -> set[str]:
             "turns": "HOST",
             "line": "HOST",
             "refused": "HOST",
+            "page": "ID",
+            "pages": "USER",
+            "quota": "USER",
+            "tries": "WHO",
         }
         found.add(value if isinstance(value, str) else value(of.get(name, "NODE")))
     return found

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.daemon import ROOT
-from videod.config import ENVIRONMENTS, Preset, Recorder, Settings, Source, Storage, load
+from videod.config import ENVIRONMENTS, Preset, Recorder, Settings, Source, Storage, Web, load
 from videod.config.settings import options
 
 INI = ROOT / "etc" / "videod.ini"
@@ -25,6 +25,7 @@ BLOCKS = {
     Storage: ("# [storage s3]", "# ===="),
     Source: ("# [source videos.example.org]", "# ===="),
     Recorder: ("# [recorder yard]", "# ===="),
+    Web: ("# [web]", "# ===="),
 }
 
 
@@ -60,7 +61,8 @@ def test_every_setting_has_its_prose(section: type) -> None:
 
 def uncommented(tmp_path: Path) -> Path:
     made = tmp_path / "all.ini"
-    made.write_text(re.sub(r"^# (?=\[[a-z]+ |\[watch\]|[a-z_]+ =( |$))", "", INI.read_text(), flags=re.MULTILINE))
+    commented = re.compile(r"^# (?=\[[a-z]+ |\[watch\]|\[web\]|[a-z_]+ =( |$))", re.MULTILINE)
+    made.write_text(commented.sub("", INI.read_text()))
     return made
 
 

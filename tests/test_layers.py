@@ -19,7 +19,7 @@ LAYERS = [
     | {"vault", "jobqueue", "embedded", "media", "mp4", "codec", "transfer", "isapi"},
     {"context", "shared", "obtain", "deliver", "kinds", "intake", "attempt", "fitness", "pool", "claiming", "worker"},
     {"signals", "systemd", "reload", "heartbeat", "postman", "rounds", "boot", "service"},
-    {"pidfile", "note", "daemonize", "sources", "cli", "__main__"},
+    {"pidfile", "note", "daemonize", "sources", "web", "cli", "__main__"},
 ]
 # a kind and the rooms below it see no Redis, signal, thread
 BLIND = {"kinds", "media", "mp4", "transfer", "codec", "isapi"}
@@ -31,6 +31,11 @@ DOORS = {
     "urllib3": {"transfer/http.py"},
     "m3u8": "transfer/playlist.py",
     "defusedxml": "isapi/document.py",
+    "uvicorn": "web/serving.py",
+    "jinja2": "web/looks.py",
+    "itsdangerous": "web/sessions.py",
+    "python_multipart": "web/forms.py",
+    "argon2": {"web/access.py", "cli/web.py"},
 }
 
 

@@ -72,7 +72,8 @@ def _folders(here: Place) -> Iterator[Finding]:
             yield Finding(name, f"{getattr(settings, name)} is a folder: name a file", ConfigError.exit_code)
     for name in ("allow_paths", "shared_paths"):
         for folder in getattr(settings, name):
-            if not Path(folder).is_dir():
+            # that of the web side is made when it is first used
+            if not Path(folder).is_dir() and folder != f"{settings.web.folder}/uploads":
                 yield Finding(name, f"{folder} is not there", advice=True)
     wanted = {"pid_file": Path(settings.pid_file).parent, "debug_log": Path(settings.debug_log).parent}
     wanted |= {"state_dir": Path(settings.state_dir), "work_dir": Path(settings.work_dir)}

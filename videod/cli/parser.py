@@ -173,6 +173,12 @@ def _ways_in(verbs: Verbs) -> None:
     watch.add_argument("dir", metavar="DIR", type=_named, help="the folder, below allow_paths")
     watch.add_argument("--into", metavar="PRESET", type=_named, help="how to convert (default html5)")
 
+    text = "serve pages on which people upload videos, wait and watch the result"
+    web = _option(_verb(verbs, "web", "web", text, "videod web --listen 127.0.0.1:8080"))
+    web.add_argument("--listen", metavar="ADDRESS", type=_named, help="host:port or unix:/path, instead of the ini's")
+    web.add_argument("--hash", action="store_true", help="read a password and print its hash, for users of the ini")
+    web.add_argument("--token", action="store_true", help="make a token, print it and its hash, for tokens of the ini")
+
     text = "queue the recordings that a spreadsheet names, a row each"
     sheet = _json(_option(_verb(verbs, "import", "importing", text, "videod import recordings.xlsx --dry-run")))
     sheet.add_argument("file", metavar="FILE", type=_named, help=".xlsx or .csv")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import dataclasses
 import difflib
 import os
 import re
@@ -13,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from videod.config import values as v
-from videod.config.settings import BUILT_IN_PRESETS, Preset, Recorder, Settings, Source, Storage, Watched, options
+from videod.config.settings import BUILT_IN_PRESETS, Preset, Recorder, Settings, Source, Storage, Watched, Web, options
 from videod.config.values import file_path, host_port
 from videod.errors import ConfigError, UsageError
 
 ENVIRONMENTS = ("dev", "local", "prod")
 _NAMED: Mapping[str, type] = {"preset": Preset, "storage": Storage, "source": Source, "recorder": Recorder}
-_PLAIN: Mapping[str, type] = {"watch": Watched}
+_PLAIN: Mapping[str, type] = {"watch": Watched, "web": Web}
 LEAST_MEMORY = 768 << 20  # ffprobe alone maps more than a quarter of a GiB
 _REFERENCE = re.compile(r"\$\{([^}]*)\}")
 
@@ -41,7 +42,7 @@ class Config:
         read = self._read(Settings, texts, env)
         read = _with_computed(read, env)
         named, key = self._named(read["secrets_file"]), self._import_key(read["secrets_file"])
-        made = Settings(env=env, file=self.file, import_key=key, **named, **read)
+        made = _with_web(Settings(env=env, file=self.file, import_key=key, **named, **read))
         self._check_together(made)
         return made
 
@@ -122,6 +123,10 @@ class Config:
         if what:
             name, _, why = what.partition(": ")
             raise ConfigError(f"[{made.env}] {name}: {self.file}: {why}")
+        if made.web.preset not in made.presets:
+            raise ConfigError(f"[web] preset: {self.file}: must be one of {', '.join(sorted(made.presets))}")
+        if made.web.user_header and not made.web.trusted_proxies:
+            raise ConfigError(f"[web] user_header: {self.file}: needs trusted_proxies beside it")
         if made.redis == "embedded" and len(embedded_socket(made)) > 100:
             raise ConfigError(f"[{made.env}] state_dir: {self.file}: must be shorter: a socket's path holds 107 bytes")
 
@@ -170,6 +175,17 @@ def _with_computed(read: dict[str, Any], env: str) -> dict[str, Any]:
         folder = file_path(done["upload"]).partition("{")[0].rpartition("/")[0]
         done["upload_paths"] = (folder or "/",)
     return done
+
+
+def _with_web(read: Settings) -> Settings:
+    """The folder of the web side filled in, from which jobs read uploads and into which they write results."""
+    folder = read.web.folder or f"{read.state_dir}/web"
+    return dataclasses.replace(
+        read,
+        web=dataclasses.replace(read.web, folder=folder),
+        allow_paths=(*read.allow_paths, f"{folder}/uploads"),
+        upload_paths=(*read.upload_paths, f"{folder}/results"),
+    )
 
 
 def find_file(given: str | None) -> str:

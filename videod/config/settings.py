@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from videod.config import values as v
+from videod.config import visitors
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,35 @@ class Watched:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Web:
+    """What `videod web` serves, and to whom; `[web]`."""
+
+    listen: str = option(
+        "127.0.0.1:8080", visitors.listen, "host:port, or unix:/path; beyond loopback only with a login"
+    )
+    folder: str = option("", v.path, "uploads and their results; empty: state_dir/web")
+    secret: str = option("", v.text, "key that cookies are signed with; empty: one that is made once in the folder")
+    users: tuple[visitors.Account, ...] = option(
+        "", visitors.users, "name, role and hash, one a line; roles: watch, submit, admin"
+    )
+    tokens: tuple[visitors.Account, ...] = option(
+        "", visitors.tokens, "name, role and hash of a token for programs, one a line"
+    )
+    user_header: str = option("", visitors.header, "the header in which a proxy names the user who logged in there")
+    header_role: str = option("submit", v.one_of(*visitors.ROLES), "the role of these users")
+    trusted_proxies: tuple[str, ...] = option(
+        "", visitors.proxies, "addresses or CIDR whose headers are believed; unix: who comes by a unix socket"
+    )
+    hosts: tuple[str, ...] = option("", v.words, "names by which browsers reach it, beside localhost and addresses")
+    preset: str = option("html5", v.name, "how to convert what is uploaded")
+    max_upload: int = option("10G", v.size, "largest upload; 0: no limit")
+    quota_bytes: int = option("50G", v.size, "most bytes that one user uploads in a day; 0: no limit")
+    quota_jobs: int = option("200", v.count, "most jobs that one user queues in a day; 0: no limit")
+    keep_uploads: float = option("1d", v.duration, "how long unfinished uploads are kept, and others after their job")
+    keep_results: float = option("7d", v.duration, "how long pages and results are kept")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """All settings of one environment, checked; frozen, handed on, never global."""
 
@@ -124,6 +154,7 @@ class Settings:
     sources: Mapping[str, Source]
     recorders: Mapping[str, Recorder]
     watch: Watched
+    web: Web
     import_key: str
 
     # Redis
@@ -215,7 +246,8 @@ class Settings:
     @property
     def secret_values(self) -> tuple[str, ...]:
         """What `videod check` and the log must never show."""
-        found = [self.callback_secret, self.import_key]
+        found = [self.callback_secret, self.import_key, self.web.secret]
+        found += [account.hash for account in (*self.web.users, *self.web.tokens)]
         for storage in self.storage.values():
             found += [storage.secret_key, storage.session_token]
         for source in self.sources.values():

@@ -114,6 +114,22 @@ class Names:
         """Hash: by user a digest of the password that a recorder refused."""
         return f"{self.prefix}refused:{recorder}"
 
+    def page(self, ident: str) -> str:
+        """Hash: the page of a job of the web side: whose, of what."""
+        return f"{self.prefix}page:{ident}"
+
+    def pages(self, owner: str) -> str:
+        """Sorted set: the jobs of one user of the web side, by the time in ms at which they were queued."""
+        return f"{self.prefix}pages:{owner}"
+
+    def quota(self, owner: str) -> str:
+        """Hash: what a user of the web side uploaded and queued in this day of theirs."""
+        return f"{self.prefix}quota:{owner}"
+
+    def tries(self, who: str) -> str:
+        """Text: how often somebody tried to log in lately."""
+        return f"{self.prefix}tries:{who}"
+
     @property
     def nodes(self) -> str:
         """Hash: who serves, by node name."""

@@ -32,4 +32,5 @@ def keys(names: Names) -> list[str]:
     own += [names.delayed, names.outbox, names.paused, names.cancel("x"), names.marks("x")]
     own += [names.imported("x"), names.batch("x"), names.logins]
     own += [names.turns("x"), names.line("x"), names.refused("x")]
+    own += [names.page("x"), names.pages("x"), names.quota("x"), names.tries("x")]
     return [*own, *names.served]

@@ -1,0 +1,177 @@
+"""`videod web`: what it takes to serve, upload, wait, watch; no browser."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.daemon import ROOT, Daemon, until
+from tests.media_fixtures import Studio
+from tests.web import Client, Web
+
+pytest.importorskip("starlette")
+
+
+@pytest.fixture
+def web(daemon: Daemon, r) -> Iterator[Web]:
+    """Serving, without a daemon yet."""
+    made = Web(daemon).start()
+    yield made
+    made.stop()
+    assert "Traceback" not in made.log and "fault" not in made.log, made.log
+
+
+@pytest.fixture
+def client(web: Web) -> Client:
+    return Client(web)
+
+
+@pytest.fixture
+def video(studio: Studio) -> Path:
+    return studio.film("silent").path
+
+
+# ------------------------------------------------------------- the process
+def test_it_serves_and_ends(web: Web, client: Client) -> None:
+    done = client.get("/healthz")
+    assert (done.status, json.loads(done.data)) == (200, {"ok": True, "redis": True})
+    assert "no-store" in done.headers["cache-control"]
+    assert "Your videos" in client.page("/")
+    assert web.stop() == 0
+    assert web.log.splitlines()[-1].endswith("web: stopped") and len(web.log.splitlines()) == 2
+
+
+def test_a_page_has_its_headers_and_nothing_inline(client: Client) -> None:
+    done = client.get("/")
+    policy = done.headers["content-security-policy"]
+    assert "default-src 'none'" in policy and "unsafe" not in policy and "*" not in policy
+    assert done.headers["x-content-type-options"] == "nosniff" and done.headers["x-frame-options"] == "DENY"
+    assert "server" not in done.headers
+    text = done.data.decode()
+    assert "<style" not in text and " style=" not in text and " onclick" not in text and "http://" not in text
+    cookie = done.headers["set-cookie"]
+    assert "HttpOnly" in cookie and "SameSite=Lax" in cookie
+
+
+def test_assets_are_small_and_kept(client: Client) -> None:
+    folder = ROOT / "videod/web/static"
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 100_000
+    done = client.get("/static/style.css")
+    assert done.status == 200 and done.headers["content-type"].startswith("text/css")
+    etag = done.headers["etag"]
+    assert client.get("/static/style.css", headers={"If-None-Match": etag}).status == 304
+    assert "immutable" in client.get(f"/static/style.css?v={etag[1:-1]}").headers["cache-control"]
+    for name in ("..%2fapp.py", "nothing.css", "%2e%2e/%2e%2e/etc/passwd"):
+        assert client.get(f"/static/{name}").status == 404
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost:1", 200),
+        ("127.0.0.1", 200),
+        ("[::1]:80", 200),
+        ("a.localhost", 200),
+        ("evil.example.org", 421),
+        ("", 421),
+        ("localhost.example.org", 421),
+    ],
+)
+def test_only_names_of_ours(client: Client, host: str, status: int) -> None:
+    assert client.get("/", headers={"Host": host}).status == status
+
+
+def run(daemon: Daemon, *argv: str, text: str = "") -> subprocess.CompletedProcess[str]:
+    return daemon.command("web", "-e", daemon.env, *argv, input=text, timeout=20)
+
+
+def test_what_is_wrong_is_one_line(daemon: Daemon, r) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = run(daemon, "--listen", f"127.0.0.1:{taken.getsockname()[1]}")
+    assert done.returncode == 1 and "another program listens there" in done.stderr
+    for address in ("0.0.0.0:8080", "[::]:8080", "192.0.2.1:8080", "example.org:8080"):
+        done = run(daemon, "--listen", address)
+        assert done.returncode == 6 and done.stderr.count("\n") == 1, done
+        assert "users, tokens or user_header" in done.stderr
+    assert run(daemon, "--listen", "nowhere").returncode == 2
+    daemon.sections = "[web]\nuser_header = X-User\n"
+    daemon.write()
+    done = run(daemon)
+    assert done.returncode == 6 and "trusted_proxies" in done.stderr
+    daemon.sections = "[web]\nusers = a\n"
+    daemon.write()
+    assert run(daemon).returncode == 6
+
+
+def test_hash_and_token_for_the_ini(daemon: Daemon) -> None:
+    done = run(daemon, "--hash", text="correct horse\n")
+    assert done.returncode == 0 and done.stdout.startswith("$argon2id$")
+    assert run(daemon, "--hash", text="short\n").returncode == 2
+    token, hashed = (line.split()[1] for line in run(daemon, "--token").stdout.splitlines())
+    assert hashlib.sha256(token.encode()).hexdigest() == hashed and len(token) > 40
+
+
+def test_the_daemon_needs_none_of_it() -> None:
+    """Neither `run` nor any other command loads what the extra brings."""
+    code = "import sys; import videod.service, videod.boot, videod.cli.daemon, videod.cli.push, videod.cli.parser\n"
+    code += "videod.cli.parser.build()\nprint(*{name.partition('.')[0] for name in sys.modules})"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    ours = {
+        "starlette",
+        "uvicorn",
+        "jinja2",
+        "itsdangerous",
+        "python_multipart",
+        "argon2",
+        "prometheus_client",
+        "anyio",
+    }
+    assert not ours & set(loaded)
+
+
+# ------------------------------------------------------------- upload, wait, watch
+def test_upload_wait_watch(web: Web, client: Client, daemon: Daemon, video: Path) -> None:
+    page = client.upload(video, "My hölidays <b>.mkv")
+    state = client.state(page)
+    assert (state["state"], state["place"]) == ("queued", 1)
+    text = client.page(page)
+    assert "My hölidays &lt;b&gt;.mkv" in text and "<b>" not in text and "http-equiv" in text
+    daemon.start()
+    state = client.ended(page)
+    assert state["state"] == "done", state
+    (output,) = state["outputs"]
+    assert output["name"] == "My hölidays <b>.mp4" and output["width"]
+    whole = client.get(output["href"])
+    assert whole.status == 200 and len(whole.data) == output["bytes"] and whole.headers["content-type"] == "video/mp4"
+    part = client.get(output["href"], headers={"Range": "bytes=4-11"})
+    assert part.status == 206 and part.data == whole.data[4:12]
+    assert part.headers["content-range"] == f"bytes 4-11/{output['bytes']}"
+    kept = client.get(output["href"] + "?download").headers["content-disposition"]
+    assert kept.startswith("attachment") and "My%20h%C3%B6lidays%20%3Cb%3E.mp4" in kept and "<" not in kept
+    assert client.get(state["poster"]).data.startswith(b"\xff\xd8\xff")
+    text = client.page(page)
+    assert "<video controls" in text and "http-equiv" not in text and f'poster="{state["poster"]}"' in text
+    assert page in client.page("/")
+    assert "/j/" not in Client(web).page("/")
+    shown = json.dumps(state) + text
+    assert daemon.node not in shown and str(daemon.folder) not in shown
+
+
+def test_signals_end_it_within_two_seconds(web: Web, client: Client) -> None:
+    held = socket.create_connection(("127.0.0.1", web.port))
+    held.sendall(b"POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nabc")
+    assert client.get("/healthz").status == 200
+    web.process.send_signal(signal.SIGINT)
+    assert web.process.wait(2.5) == 0
+    until(lambda: held.recv(1000) == b"" or True, 2, "it is cut")
+    held.close()

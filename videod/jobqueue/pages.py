@@ -1,0 +1,115 @@
+"""What the web side keeps in Redis: whose page a job has, what a user took of the quotas, tries to log in."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from videod.config.settings import Settings
+from videod.events import stamp
+from videod.jobqueue.connection import Connection, Script
+from videod.jobqueue.names import Names
+from videod.jobqueue.oversize import BOUNDS
+from videod.message import KEPT_BYTES
+
+DAY_MS = 86_400_000
+# how far into a list is looked for a place in line, and for how long what was seen is told to others
+DEEPEST, FRESH_SECONDS = 500, 1.0
+_IDENT = re.compile(rb'"id": ?"(w[A-Za-z0-9_-]{24})"')
+
+
+@dataclass(frozen=True)
+class Page:
+    """The page of one job. `name` is what the user called the file: not to be trusted. `at`: ISO 8601 UTC."""
+
+    id: str
+    owner: str
+    name: str
+    upload: str
+    message: str
+    at: str
+
+
+class Pages:
+    """Pages, quotas and tries; for any number of threads."""
+
+    def __init__(self, settings: Settings, connection: Connection) -> None:
+        self._settings, self._connection = settings, connection
+        self._names = Names.of(settings)
+        self._keep = round(settings.web.keep_results * 1000)
+        self._submit, self._quota, self._tries = Script("submit"), Script("quota"), Script("tries")
+        self._peek = Script("peek")
+        self._lock = threading.Lock()
+        self._seen: dict[str, int] = {}
+        self._looked = float("-inf")
+
+    def submit(self, page: Page, node: str | None) -> bool:
+        """Queue the page's message and keep the page, in one step; False where both are there. May be repeated.
+
+        `node`: who alone may take it, None: every node.
+        """
+        names = self._names
+        fields = ("owner", page.owner, "name", page.name, "upload", page.upload, "message", page.message, "at", stamp())
+        keys = (names.page(page.id), names.pages(page.owner), names.queue_of(node) if node else names.queue)
+        answer = self._connection.run(self._submit, keys, (page.id, self._keep, page.message, *fields), durable=True)
+        return bool(answer == b"queued")
+
+    def page(self, ident: str) -> Page | None:
+        """The page of a job; None where there is none, or not any more."""
+        return self._pages([ident]).get(ident)
+
+    def of(self, owner: str, most: int) -> list[Page]:
+        """The latest pages of an owner, newest first."""
+        flat = self._connection.call("ZRANGE", self._names.pages(owner), 0, most - 1, "REV")
+        return list(self._pages([ident.decode() for ident in flat]).values())
+
+    def _pages(self, idents: list[str]) -> Mapping[str, Page]:
+        wanted = ("owner", "name", "upload", "message", "at")
+        rows = self._connection.many([("HMGET", self._names.page(ident), *wanted) for ident in idents])
+        found = {}
+        for ident, values in zip(idents, rows, strict=True):
+            if None not in values:
+                found[ident] = Page(ident, *(value.decode("utf-8", "replace") for value in values))
+        return found
+
+    def states(self, idents: list[str]) -> dict[str, str]:
+        """The state in the record of each of these jobs that has one."""
+        rows = self._connection.many([("HGET", self._names.job(ident), "state") for ident in idents])
+        return {ident: state.decode() for ident, state in zip(idents, rows, strict=True) if state is not None}
+
+    def answers(self) -> None:
+        """RedisAway where Redis does not answer."""
+        self._connection.call("EXISTS", self._names.nodes)
+
+    def place(self, ident: str) -> int | None:
+        """How many messages are taken from its list until this one is, itself included; None where it is not seen.
+
+        Up to a second old: however many wait, the lists are looked at once a second.
+        """
+        with self._lock:
+            if time.monotonic() >= self._looked + FRESH_SECONDS:
+                self._seen, self._looked = self._line(), time.monotonic()
+            return self._seen.get(ident)
+
+    def _line(self) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for name in (self._names.queue, self._names.node_queue):
+            flat = self._connection.run(self._peek, (name,), (DEEPEST, *BOUNDS, KEPT_BYTES))
+            for n, element in enumerate(flat[1::2], 1):
+                if ident := _IDENT.search(element):
+                    found.setdefault(ident[1].decode(), n)
+        return found
+
+    def charge(self, owner: str, *, size: int = 0, jobs: int = 0) -> float:
+        """Count bytes and jobs of a user's day; 0 where there was room, else the seconds until there is again."""
+        web = self._settings.web
+        parts = ("bytes", size, web.quota_bytes, "jobs", jobs, web.quota_jobs)
+        return float(self._connection.run(self._quota, (self._names.quota(owner),), (DAY_MS, *parts))) / 1000
+
+    def tried(self, who: str, most: int, seconds: float) -> float:
+        """Count a try to log in; 0 where it is one of the first `most`, else the seconds until they are forgotten."""
+        arguments = (most, round(seconds * 1000))
+        return float(self._connection.run(self._tries, (self._names.tries(who),), arguments)) / 1000

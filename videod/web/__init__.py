@@ -1,0 +1,1 @@
+"""The web side: `videod web`. Nothing else of videod imports it, and its libraries are an extra."""

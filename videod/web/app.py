@@ -1,0 +1,86 @@
+"""Puts the rooms of the web side together.
+
+A room is a module with `routes(site) -> list[Route]`, named in `ROOMS` here. Its endpoints ask
+`require(request, role)` first, which returns the `Visitor` or raises; a `Trouble` raised anywhere becomes a page, or
+JSON for programs. What asks Redis is a plain `def` endpoint, which Starlette runs in a thread; forms come by
+`posted(work)`, whose `work(request, form)` asks `require` too. Forms carry `token` with `{{ token }}`, scripts send the
+same as `X-CSRF-Token`. Pages extend base.html and are made by `site.looks.page(request, "x.html", ...)`.
+What a room runs beside its endpoints it gives as `running(site)`, an async context manager that is entered with the
+application. A room whose page belongs into the navigation says so in `NAV`: (address, title, role).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp
+
+from videod.errors import RedisAway
+from videod.web import forms, front, jobs, login, results, tus
+from videod.web.guarding import Guarding
+from videod.web.site import Site
+from videod.web.trouble import LoginNeeded, Trouble, as_json, missing, wants_json
+
+ROOMS = (front, login, tus, forms, jobs, results)
+
+
+def application(site: Site) -> ASGIApp:
+    """The whole site, as an ASGI application."""
+
+    @contextlib.asynccontextmanager
+    async def running(app: Starlette) -> AsyncIterator[None]:
+        async with contextlib.AsyncExitStack() as stack:
+            for room in ROOMS:
+                if hasattr(room, "running"):
+                    await stack.enter_async_context(room.running(site))
+            yield
+
+    app = Starlette(
+        routes=[route for room in ROOMS for route in room.routes(site)],
+        exception_handlers={Trouble: _trouble, RedisAway: _away, HTTPException: _plain},
+        lifespan=running,
+    )
+    app.state.site = site
+    app.router.redirect_slashes = False
+
+    async def shown(request: Request, trouble: Trouble) -> Response:
+        request.scope.setdefault("app", app)
+        return answer(request, trouble)
+
+    return Guarding(app, site.settings, site.access, shown, site.log)
+
+
+def answer(request: Request, trouble: Trouble) -> Response:
+    """A trouble as a page or, for programs, JSON; who may log in is sent there."""
+    site: Site = request.app.state.site
+    if wants_json(request):
+        return as_json(trouble)
+    if isinstance(trouble, LoginNeeded) and site.access.by_password and request.method in ("GET", "HEAD"):
+        return RedirectResponse(f"/login?next={request.url.path}", 303)
+    page = site.looks.page(request, "trouble.html", trouble.status, trouble=trouble)
+    page.headers.update(trouble.headers)
+    return page
+
+
+def _trouble(request: Request, error: Exception) -> Response:
+    return answer(request, error if isinstance(error, Trouble) else missing())
+
+
+def _away(request: Request, error: Exception) -> Response:
+    logging.getLogger("videod").warning("%s", error)
+    what = "The queue does not answer at the moment."
+    return answer(request, Trouble(503, what, "Nothing is lost. Try again in a few seconds.", {"Retry-After": "5"}))
+
+
+def _plain(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    headers = error.headers if isinstance(error, HTTPException) else None
+    if status == 404:
+        return answer(request, missing())
+    return answer(request, Trouble(status, "That cannot be asked here.", "", headers))

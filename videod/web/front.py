@@ -1,0 +1,59 @@
+"""The first page, the files that pages need, and whether all is well."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from videod.errors import RedisAway
+from videod.web.access import require
+from videod.web.site import Site, site_of
+from videod.web.trouble import missing
+from videod.web.words import STATES
+
+MOST_PAGES = 50
+LONG = "public, max-age=31536000, immutable"
+
+
+def routes(site: Site) -> list[Route]:
+    """Those of this room."""
+    return [
+        Route("/", home),
+        Route("/static/{name}", static),
+        Route("/healthz", healthz),
+    ]
+
+
+def home(request: Request) -> Response:
+    """Upload, and the visitor's videos."""
+    site = site_of(request)
+    visitor = require(request, "watch")
+    pages = site.pages.of(visitor.name, MOST_PAGES)
+    states = site.pages.states([page.id for page in pages])
+    rows = [
+        {"page": page, "state": states.get(page.id, ""), "words": STATES[states.get(page.id, "")]} for page in pages
+    ]
+    return site.looks.page(request, "home.html", rows=rows, most=site.settings.web.max_upload)
+
+
+async def static(request: Request) -> Response:
+    """A style sheet or script of ours."""
+    asset = site_of(request).looks.assets.get(request.path_params["name"])
+    if asset is None:
+        raise missing()
+    etag = f'"{asset.version}"'
+    fresh = LONG if request.query_params.get("v") == asset.version else "no-cache"
+    headers = {"etag": etag, "cache-control": fresh, "content-type": asset.type}
+    if request.headers.get("if-none-match") == etag:
+        return Response(status_code=304, headers=headers)
+    return Response(asset.body, headers=headers)
+
+
+def healthz(request: Request) -> Response:
+    """200 where this process and Redis answer, else 503; tells nothing else, and asks for no login."""
+    try:
+        site_of(request).pages.answers()
+    except RedisAway:
+        return JSONResponse({"ok": False, "redis": False}, 503)
+    return JSONResponse({"ok": True, "redis": True})

@@ -1,0 +1,180 @@
+"""The page of one job, for who waits for it: how it stands, the result, cancel, retry."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import datetime
+from pathlib import PurePosixPath
+from typing import Any
+from urllib.parse import quote, unquote
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from videod.events import FINAL
+from videod.jobqueue.pages import Page
+from videod.web.access import Visitor, require
+from videod.web.site import Form, Site, posted, site_of
+from videod.web.trouble import Trouble, missing
+from videod.web.uploads import IDENT, Upload
+from videod.web.words import told
+
+POSTER = ".jpg"
+REFRESH_SECONDS = 3
+# a job that was just taken has no record yet
+ASKED_SECONDS, LOOK_SECONDS = 3.0, 0.1
+
+
+def routes(site: Site) -> list[Route]:
+    """Those of this room."""
+    return [
+        Route("/j/{id}", show),
+        Route("/j/{id}/state", state),
+        Route("/j/{id}/cancel", posted(cancel), methods=["POST"]),
+        Route("/j/{id}/retry", posted(retry), methods=["POST"]),
+    ]
+
+
+def page_of(request: Request, role: str = "watch") -> tuple[Page, Visitor]:
+    """The page that the address names, and who asks. Trouble (404) where it is not theirs, as if it were not there.
+
+    Without a login the address is the key.
+    """
+    site, visitor = site_of(request), require(request, role)
+    ident = request.path_params["id"]
+    page = site.pages.page(ident) if IDENT.fullmatch(ident) else None
+    if page is None or not (site.access.open or page.owner == visitor.name or visitor.may("admin")):
+        raise missing()
+    return page, visitor
+
+
+def public_state(site: Site, ident: str) -> dict[str, Any]:
+    """How a job stands, for visitors: no node, command or address.
+
+    `state`: `queued`, `running`, `retry`, `done`, `dead`, `cancelled`, or `gone` when page or record expired; `place`
+    in line or None; `stage`, `percent`; `words`, one sentence; `outputs`: `[{n, href, name, bytes, width, height,
+    duration}]`; `poster`: its address or None. RedisAway.
+    """
+    page = site.pages.page(ident)
+    return _state(site, page) if page else _told("gone")
+
+
+def _state(site: Site, page: Page) -> dict[str, Any]:
+    record = site.browse.job(page.id)
+    if record is None:
+        keep, age = site.settings.keep_jobs, time.time() - datetime.fromisoformat(page.at).timestamp()
+        place = site.pages.place(page.id)
+        return _told("gone") if place is None and 0 < keep < age else _told("queued", place=place)
+    state = str(record.get("state", ""))
+    if state == "requeued":
+        return _told("queued", place=site.pages.place(page.id))
+    more = {"stage": record.get("stage", ""), "percent": record.get("percent", 0), "error": record.get("error")}
+    made = _told(state, **more)
+    outputs = record.get("outputs")
+    if state == "done" and isinstance(outputs, list):
+        videos = [one for one in outputs if file_of(one).suffix != POSTER]
+        made["outputs"] = [_shown(page, one, len(videos)) for one in videos]
+        posters = (f"/j/{page.id}/files/{one['n']}" for one in outputs if file_of(one).suffix == POSTER)
+        made["poster"] = next(posters, None)
+    return made
+
+
+def _told(
+    state: str, *, place: int | None = None, stage: str = "", percent: float = 0, error: Any = None
+) -> dict[str, Any]:
+    words = told(state, place, stage, percent, error)
+    shown = {"state": state, "place": place, "stage": stage, "percent": percent, "words": words}
+    return {**shown, "outputs": [], "poster": None}
+
+
+def file_of(output: dict[str, Any]) -> PurePosixPath:
+    """The name of the file of an output."""
+    return PurePosixPath(PurePosixPath(unquote(str(output["url"]))).name)
+
+
+def _shown(page: Page, output: dict[str, Any], count: int) -> dict[str, Any]:
+    stem = page.name.rpartition(".")[0] or page.name
+    name = f"{stem}{'-' + str(output['n']) if count > 1 else ''}{file_of(output).suffix}"
+    facts = {key: output.get(key) for key in ("bytes", "width", "height", "duration")}
+    return {"n": output["n"], "href": f"/j/{page.id}/files/{output['n']}", "name": name, **facts}
+
+
+# ------------------------------------------------------------- endpoints
+def show(request: Request) -> Response:
+    """The page; without JavaScript it loads itself anew until the job has ended."""
+    site = site_of(request)
+    page, visitor = page_of(request)
+    shown = _state(site, page)
+    upload = site.store.find(page.upload)
+    may = visitor.may("submit")
+    values: dict[str, Any] = {
+        "page": page,
+        "job": shown,
+        "may_cancel": may and shown["state"] in ("queued", "running", "retry"),
+    }
+    values["may_retry"] = may and shown["state"] in ("dead", "cancelled") and upload is not None
+    refresh = 0 if shown["state"] in (*FINAL, "gone") else REFRESH_SECONDS
+    return site.looks.page(request, "job.html", refresh=refresh, **values)
+
+
+def state(request: Request) -> Response:
+    """The same as JSON, for the page's script."""
+    page, _ = page_of(request)
+    return JSONResponse(_state(site_of(request), page))
+
+
+def cancel(request: Request, form: Form) -> Response:
+    """End the job; back to its page when it has ended, or after a moment."""
+    site = site_of(request)
+    page, visitor = page_of(request, "submit")
+    began = time.monotonic()
+    while (answer := site.steer.cancel(page.id)) in ("asked", ""):
+        if time.monotonic() > began + ASKED_SECONDS:
+            break
+        time.sleep(LOOK_SECONDS)
+    site.log.info("web: %s: cancelled by %s: %s", page.id, visitor.name, answer or "not found")
+    return RedirectResponse(f"/j/{page.id}", 303)
+
+
+def retry(request: Request, form: Form) -> Response:
+    """Queue the job once more."""
+    site = site_of(request)
+    page, visitor = page_of(request, "submit")
+    if site.store.find(page.upload) is None:
+        raise Trouble(409, "The file is not there any more.", "Please upload it again.")
+    answer = site.steer.retry(page.id, _entry(site, page.id))
+    site.log.info("web: %s: retry by %s: %s", page.id, visitor.name, answer)
+    return RedirectResponse(f"/j/{page.id}", 303)
+
+
+def _entry(site: Site, ident: str) -> bytes:
+    """Its element in the dead list; empty where it has none."""
+    for entry in site.browse.dead():
+        if ident.encode() in entry and json.loads(entry).get("id") == ident:
+            return entry
+    return b""
+
+
+# ------------------------------------------------------------- making one
+def queue(site: Site, upload: Upload) -> str:
+    """Make an upload that is whole a job, once; its address. Trouble (429) over the quota, RedisAway."""
+    if site.pages.page(upload.job) is None and (seconds := site.pages.charge(upload.owner, jobs=1)):
+        raise Trouble(429, "These are enough videos for today.", headers={"Retry-After": str(round(seconds))})
+    settings, folder = site.settings, site.store.results / upload.job
+    preset = settings.presets[settings.web.preset]
+    shared = any(str(site.store.folder).startswith(path.rstrip("/") + "/") for path in settings.shared_paths)
+    message = {
+        "id": upload.job,
+        "kind": "convert",
+        "url": "file://" + quote(str(site.store.path(upload))),
+        "preset": settings.web.preset,
+        "poster": (preset.container, preset.video) == ("mp4", "h264"),
+        "upload": "file://" + quote(str(folder)) + "/{id}-{n}.{ext}",
+    }
+    node = None if shared else settings.node
+    text = json.dumps(message if shared else {**message, "node": node})
+    if site.pages.submit(Page(upload.job, upload.owner, upload.name, upload.token, text, ""), node):
+        site.log.info("web: %s: queued for %s: %d bytes", upload.job, upload.owner, upload.length)
+    return f"/j/{upload.job}"

@@ -1,0 +1,75 @@
+"""Pages: templates, and the files of ours that they need. Every text is escaped unless a template says otherwise."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from videod.web.access import access_of, visitor
+
+TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+FOLDER = Path(str(files("videod.web")))
+
+
+@dataclass(frozen=True)
+class Asset:
+    """A file that pages name; `version` is another when its bytes are."""
+
+    body: bytes
+    type: str
+    version: str
+
+
+class Looks:
+    """Owns the templates and assets, read once."""
+
+    def __init__(self) -> None:
+        self.assets = {path.name: _asset(path) for path in sorted((FOLDER / "static").iterdir())}
+        loader = FileSystemLoader(FOLDER / "templates")
+        self._pages = Environment(
+            loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        )
+        self._pages.filters |= {"size": size_text, "when": when_text}
+        self._pages.globals["asset"] = lambda name: f"/static/{name}?v={self.assets[name].version}"
+
+    def page(self, request: Request, name: str, status: int = 200, **values: Any) -> Response:
+        """A page from its template; those of base.html are filled in."""
+        access = access_of(request)
+        who = visitor(request)
+        session = access.session(request)
+        session.keep()  # it will send a form
+        shared = {"visitor": who, "token": access.sessions.token(session), "here": request.url.path}
+        text = self._pages.get_template(name).render(
+            **shared, login=access.by_password, refresh=values.pop("refresh", 0), **values
+        )
+        return HTMLResponse(text, status)
+
+
+def _asset(path: Path) -> Asset:
+    body = path.read_bytes()
+    return Asset(body, TYPES[path.suffix], hashlib.sha256(body).hexdigest()[:12])
+
+
+def size_text(count: float) -> str:
+    """Bytes for people: `34.2 MB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def when_text(stamp: str) -> str:
+    """A time of ours for people: `2026-11-21 18:02 UTC`."""
+    try:
+        return datetime.fromisoformat(stamp).strftime("%Y-%m-%d %H:%M UTC")
+    except ValueError:
+        return ""

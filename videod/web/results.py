@@ -1,0 +1,135 @@
+"""Results: whole, or the range that a player asks for; as a download under the name that the user knows."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import AsyncIterator
+from email.utils import formatdate
+from typing import Any
+from urllib.parse import quote
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from videod.web.jobs import file_of, page_of, public_state
+from videod.web.site import Site, site_of
+from videod.web.trouble import Trouble, missing
+
+BLOCK = 256 << 10
+TYPES = {".mp4": "video/mp4", ".mov": "video/quicktime", ".mkv": "video/x-matroska", ".ts": "video/mp2t"}
+TYPES |= {".jpg": "image/jpeg", ".vtt": "text/vtt; charset=utf-8"}
+
+
+def routes(site: Site) -> list[Route]:
+    """Those of this room."""
+    return [Route("/j/{id}/files/{n:int}", file)]
+
+
+def file(request: Request) -> Response:
+    """One output of a job; `?download`: to be kept."""
+    site = site_of(request)
+    page, _ = page_of(request)
+    record = site.browse.job(page.id) or {}
+    outputs = record.get("outputs") if record.get("state") == "done" else None
+    wanted = request.path_params["n"]
+    found = [one for one in outputs if one.get("n") == wanted] if isinstance(outputs, list) else []
+    if not found:
+        raise missing()
+    path = file_of(found[0])
+    shown = [one["name"] for one in public_state(site, page.id)["outputs"] if one["n"] == wanted]
+    fd = _open(site, page.id, path.name)
+    try:
+        headers = {"content-type": TYPES.get(path.suffix, "application/octet-stream"), "accept-ranges": "bytes"}
+        headers["content-disposition"] = _disposition(
+            shown[0] if shown else path.name, "download" in request.query_params
+        )
+        headers["cache-control"] = "private, no-cache"
+        return _answer(request, fd, headers)
+    except BaseException:
+        os.close(fd)
+        raise
+
+
+def _open(site: Site, ident: str, name: str) -> int:
+    """The file, below the folder of the job's results; no link is followed."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+    try:
+        folder = os.open(site.store.results / ident, flags | os.O_DIRECTORY)
+        try:
+            return os.open(name, flags, dir_fd=folder)
+        finally:
+            os.close(folder)
+    except OSError:
+        raise Trouble(404, "The video is not here any more.", "It has expired; upload the file again.") from None
+
+
+def _disposition(name: str, keep: bool) -> str:
+    """RFC 6266: plain for old browsers, whole in UTF-8; nothing of the name can end the header."""
+    plain = re.sub(r"[^A-Za-z0-9 ._()-]", "_", name)
+    return f"{'attachment' if keep else 'inline'}; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
+
+
+def _answer(request: Request, fd: int, headers: dict[str, str]) -> Response:
+    status = os.fstat(fd)
+    etag = f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
+    headers |= {"etag": etag, "last-modified": formatdate(status.st_mtime, usegmt=True)}
+    if request.headers.get("if-none-match") == etag:
+        os.close(fd)
+        return Response(status_code=304, headers=headers)
+    first, last, code = 0, status.st_size - 1, 200
+    asked = request.headers.get("range", "")
+    if asked and request.headers.get("if-range", etag) in (etag, headers["last-modified"]):
+        found = _range(asked, status.st_size)
+        if found == ():
+            os.close(fd)
+            return Response(status_code=416, headers={**headers, "content-range": f"bytes */{status.st_size}"})
+        if found:
+            (first, last), code = found, 206
+            headers["content-range"] = f"bytes {first}-{last}/{status.st_size}"
+    headers["content-length"] = str(last - first + 1)
+    if request.method == "HEAD":
+        os.close(fd)
+        return Response(status_code=code, headers=headers)
+    # closed also when the browser leaves in the middle, as players do
+    return _File(fd, first, last + 1, code, headers)
+
+
+class _File(StreamingResponse):
+    """Some bytes of an open file, which it closes."""
+
+    def __init__(self, fd: int, first: int, end: int, status: int, headers: dict[str, str]) -> None:
+        super().__init__(_bytes(fd, first, end), status, headers)
+        self._fd = fd
+
+    async def __call__(self, *asgi: Any) -> None:
+        """Send it."""
+        try:
+            await super().__call__(*asgi)
+        finally:
+            os.close(self._fd)
+
+
+async def _bytes(fd: int, first: int, end: int) -> AsyncIterator[bytes]:
+    while first < end:
+        block = await run_in_threadpool(os.pread, fd, min(BLOCK, end - first), first)
+        if not block:  # it became shorter: the connection breaks, which says so
+            raise OSError("a result became shorter")
+        first += len(block)
+        yield block
+
+
+def _range(asked: str, size: int) -> tuple[int, int] | tuple[()] | None:
+    """First and last byte; () where the range lies outside, None where it is none that we serve: then all is sent."""
+    found = re.fullmatch(r"bytes=([0-9]{0,18})-([0-9]{0,18})", asked.replace(" ", ""))
+    if not found or not (found[1] or found[2]):
+        return None
+    if not found[1]:
+        count = min(int(found[2]), size)
+        return (size - count, size - 1) if count else ()
+    first, last = int(found[1]), min(int(found[2] or size), size - 1)
+    if found[2] and int(found[2]) < first:
+        return None
+    return (first, last) if first <= last else ()

@@ -1,0 +1,83 @@
+"""What the rooms of the web side share: one for each process, at `request.app.state.site`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+from urllib.parse import parse_qsl
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
+
+from videod.config.settings import Settings
+from videod.jobqueue import Connection
+from videod.jobqueue.browse import Browse
+from videod.jobqueue.pages import Pages
+from videod.jobqueue.steer import Steer
+from videod.web.access import FORM_TOKEN, Access
+from videod.web.looks import Looks
+from videod.web.trouble import Trouble
+from videod.web.uploads import Store
+
+# no form of ours is larger
+MOST_FORM, MOST_FIELDS = 64 << 10, 100
+
+Form: TypeAlias = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Site:
+    """All that an endpoint may need. Redis is asked by plain functions, which run in threads."""
+
+    settings: Settings
+    connection: Connection
+    browse: Browse
+    steer: Steer
+    pages: Pages
+    store: Store
+    access: Access
+    looks: Looks
+    log: logging.Logger
+
+    @classmethod
+    def of(cls, settings: Settings, connection: Connection, log: logging.Logger) -> Site:
+        """The site of these settings. OSError where its folder cannot be written."""
+        browse, steer, pages = Browse(settings, connection), Steer(settings, connection), Pages(settings, connection)
+        store, access = Store(settings), Access(settings)
+        return cls(settings, connection, browse, steer, pages, store, access, Looks(), log)
+
+
+def site_of(request: HTTPConnection) -> Site:
+    """The site that is asked."""
+    found: Site = request.app.state.site
+    return found
+
+
+def posted(work: Callable[[Request, Form], Response]) -> Callable[[Request], Any]:
+    """An endpoint for a small form: reads it, so that `require` finds its token, and runs `work` in a thread."""
+
+    async def endpoint(request: Request) -> Response:
+        form = await small_form(request)
+        return await run_in_threadpool(work, request, form)
+
+    return endpoint
+
+
+async def small_form(request: Request) -> Form:
+    """The fields of a form that is not multipart; empty for other bodies. Trouble (400, 413) above 64 KiB."""
+    held = bytearray()
+    async for chunk in request.stream():
+        held += chunk
+        if len(held) > MOST_FORM:
+            raise Trouble(413, "This form is too large.")
+    kind = request.headers.get("content-type", "").partition(";")[0].strip()
+    try:
+        plain = held.decode() if kind == "application/x-www-form-urlencoded" else ""
+        form = dict(parse_qsl(plain, keep_blank_values=True, max_num_fields=MOST_FIELDS))
+    except ValueError:
+        raise Trouble(400, "This form cannot be read.") from None
+    request.scope[FORM_TOKEN] = form.get("token", "")
+    return form

@@ -1,0 +1,57 @@
+"""What goes wrong on the web side, in words: one calm page, or JSON (RFC 9457) where a program asks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+PROBLEM = "application/problem+json"
+# where programs ask, whatever they accept
+PROGRAMS = ("/api", "/files")
+
+
+class Trouble(Exception):
+    """An answer that is no success. `what` happened and what to `do`, each a sentence; `headers` go out with it."""
+
+    def __init__(self, status: int, what: str, do: str = "", headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(what)
+        self.status, self.what, self.do = status, what, do
+        self.headers = dict(headers or {})
+
+
+class LoginNeeded(Trouble):
+    """Nobody is logged in."""
+
+    def __init__(self) -> None:
+        super().__init__(401, "This needs a login.", "Log in and try again.", {"WWW-Authenticate": "Bearer"})
+
+
+def missing() -> Trouble:
+    """What is not there, or not for this visitor: the two are not told apart."""
+    return Trouble(404, "There is no such page.", "It may have expired; or the address is not whole.")
+
+
+def too_much(what: str, seconds: float) -> Trouble:
+    """A quota or rate is used up for so many seconds."""
+    minutes = math.ceil(seconds / 60)
+    when = f"{minutes} minutes" if minutes < 120 else f"{math.ceil(minutes / 60)} hours"
+    when = "a minute" if minutes == 1 else when
+    return Trouble(429, what, f"Try again in {when}.", {"Retry-After": str(math.ceil(seconds))})
+
+
+def wants_json(request: Request) -> bool:
+    """Whether a program asks."""
+    accepted = request.headers.get("accept", "")
+    return request.url.path.startswith(PROGRAMS) or ("application/json" in accepted and "text/html" not in accepted)
+
+
+def as_json(trouble: Trouble) -> Response:
+    """The problem as RFC 9457 has it."""
+    title = HTTPStatus(trouble.status).phrase
+    detail = f"{trouble.what} {trouble.do}".strip()
+    body = {"type": "about:blank", "title": title, "status": trouble.status, "detail": detail}
+    return JSONResponse(body, trouble.status, trouble.headers, PROBLEM)
