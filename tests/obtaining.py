@@ -10,6 +10,8 @@ from typing import Any, cast
 from tests.transfer_fixtures import settings_of
 from videod import obtain
 from videod.context import Context
+from videod.fields import Fields
+from videod.job import Job
 from videod.media.model import Source
 from videod.process import Tools
 
@@ -23,6 +25,7 @@ class Attempt:
         self.said: list[str] = []
         self.fetched_bytes = 0
         self.cache = None
+        self.job = Job("j", "clip", Fields({}))
 
     def info(self, text: str) -> None:
         self.said.append(text)

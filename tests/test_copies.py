@@ -10,6 +10,7 @@ import pytest
 from tests.daemon import Daemon, events, final, push, until
 from videod.config import Settings, load
 from videod.events import Teller
+from videod.job import Head
 from videod.jobqueue import Claim, Connection, JobQueue
 from videod.jobqueue.recovery import Recovery
 from videod.message import Envelope, fresh
@@ -38,7 +39,7 @@ def running(daemon: Daemon) -> str:
 
 
 def claim(ident: str) -> Claim:
-    return Claim.of(fresh(ident, PATH, QUEUE), Teller(ident, "clip", "n"), None, None)
+    return Claim.of(fresh(ident, PATH, QUEUE), Teller(ident, "clip", "n"), Head())
 
 
 def claimed(queue: JobQueue, taken, ours: Claim) -> str:

@@ -99,6 +99,7 @@ FIELDS: dict[str, Callable[[Random], Any]] = {
     "timeout": _of(5, "0:05", 0, -1, 1e300, "soon"),
     "max_attempts": _of(1, 1, 1, 2, 0, 101, 1.0, True, "3"),
     "overwrite": _of(True, False, "no", 0),
+    "public_only": _of(True, True, False, "yes"),
     "callback": lambda luck: luck.choice([address(luck), "http://127.0.0.1:1/hook", "http://"]),
     "task_id": _of(1, "t-1", "batch:1", -5, "x" * 123, ""),
     "task_info": lambda luck: [{"fn": luck.choice(TEXTS), "url": address(luck)}],

@@ -37,7 +37,7 @@ def claim(
     bad: bool,
 ) -> Opened:
     """Claim a message and say `started`, unless it is `bad`. `before` is the envelope it came in, if any."""
-    ours = Claim.of(_envelope(flight, teller.id, before), teller, known.reply_to, known.callback)
+    ours = Claim.of(_envelope(flight, teller.id, before), teller, known)
     # until the answer it may stand in the running list in either shape
     flight.elements = (flight.taken.element, ours.element)
     record = _record(ours, bad=bad)

@@ -26,7 +26,7 @@ def place(
     try:
         target = upload.target(template, id=job.id, n=n, name=name, ext=ext)
         if check:
-            upload.check(target, settings)
+            upload.check(target, settings, private=not job.public_only)
     except UploadDenied as error:
         raise UploadDenied(f"upload: {error}") from None
     return target
@@ -45,6 +45,7 @@ def deliver(path: Path, target: upload.Target, ctx: Context, share: float, *, ke
         ctx.settings,
         ctx.tools,
         overwrite=ctx.job.overwrite,
+        private=not ctx.job.public_only,
         on_progress=paced(ctx, path.stat().st_size / 1e6, " MB/s"),
     )
     if not keep:

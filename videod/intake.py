@@ -46,7 +46,7 @@ def read(raw: bytes, ident: str | None, settings: Settings) -> Order | Rejected:
             raise known.error
         job = read_job(values, ident or known.id or secrets.token_hex(16), settings)
         if job.callback:
-            _check_callback(job.callback, settings)
+            _check_callback(job.callback, settings, private=not job.public_only)
         kind = kinds.find(job.kind)
         params = kind.Params.read(job, settings)
     except Permanent as error:
@@ -56,8 +56,8 @@ def read(raw: bytes, ident: str | None, settings: Settings) -> Order | Rejected:
     return Order(job, kind, params, tuple(job.fields.unknown()))
 
 
-def _check_callback(address: str, settings: Settings) -> None:
+def _check_callback(address: str, settings: Settings, *, private: bool) -> None:
     try:
-        fetch.check(address, settings)
+        fetch.check(address, settings, private=private)
     except ForbiddenSource as error:
         raise BadMessage(str(error), field="callback") from None

@@ -23,19 +23,26 @@ _OTHERS = ("kind", "url", "files", "recorder")
 
 @dataclass(frozen=True)
 class Head:
-    """What can be known of any message. `error` is the first thing that is wrong with these fields."""
+    """What can be known of any message. `error` is the first thing that is wrong with these fields.
+
+    `public_only`: its callback is kept out of private networks, too.
+    """
 
     id: str | None = None
     kind: str = "clip"
     reply_to: str | None = None
     meta: Any = None
     callback: str | None = None
+    public_only: bool = False
     error: BadMessage | None = None
 
 
 @dataclass(frozen=True)
 class Job:
-    """One job as its message asks for it; times in seconds. `fields` holds what its kind reads."""
+    """One job as its message asks for it; times in seconds. `fields` holds what its kind reads.
+
+    `public_only` keeps all that it reaches out of private networks, unless `allow_hosts` names them.
+    """
 
     id: str
     kind: str
@@ -48,6 +55,7 @@ class Job:
     timeout: float = 0.0
     max_attempts: int = 1
     overwrite: bool = True
+    public_only: bool = False
     warnings: tuple[str, ...] = field(default=())
 
 
@@ -62,7 +70,10 @@ def head(values: dict[str, Any], settings: Settings) -> Head:
             found[name] = read(fields, settings)
         except BadMessage as wrong:
             error = error or wrong
-    return Head(**{name: value for name, value in found.items() if value is not None}, error=error)
+    # what is neither true nor false closes, too: the end of a bad message is told all the same
+    said = fields.raw("public_only")
+    closed = said is not None and said is not False
+    return Head(**{n: value for n, value in found.items() if value is not None}, public_only=closed, error=error)
 
 
 def read_job(values: dict[str, Any], ident: str, settings: Settings) -> Job:
@@ -87,6 +98,7 @@ def read_job(values: dict[str, Any], ident: str, settings: Settings) -> Job:
         timeout=timeout or settings.timeout,
         max_attempts=fields.whole("max_attempts", 1, 100) or settings.max_attempts,
         overwrite=fields.flag("overwrite", default=True),
+        public_only=fields.flag("public_only"),
         warnings=warnings,
     )
 

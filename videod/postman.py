@@ -123,7 +123,11 @@ def deliver(letter: Letter, settings: Settings) -> str:
         url = check_url(letter.url)
         with (
             Http(
-                Guard.of(settings), proxy=settings.proxy, connect=WAIT_SECONDS, read=WAIT_SECONDS, check=check
+                Guard.of(settings, private=letter.private),
+                proxy=settings.proxy,
+                connect=WAIT_SECONDS,
+                read=WAIT_SECONDS,
+                check=check,
             ) as client,
             client.request("POST", url, headers, body) as response,
         ):

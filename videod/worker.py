@@ -249,4 +249,4 @@ def _dead(error: Failure) -> Outcome:
 
 
 def _head(job: Job) -> Head:
-    return Head(job.id, job.kind, job.reply_to, job.meta, job.callback)
+    return Head(job.id, job.kind, job.reply_to, job.meta, job.callback, job.public_only)

@@ -72,13 +72,16 @@ class Client:
         check: Callable[[], None],
         on_bytes: Callable[[int], None],
         refused: Callable[[], bool] = lambda: False,
+        *,
+        private: bool = True,
     ) -> None:
         self._place, self._tools, self._count, self._refused = place, tools, on_bytes, refused
         self._login, self._since = Login(place.user, place.password), 0.0
         self._form = 0
         self._silence = tools.stall_timeout or 3600.0
         self._http = Http(
-            Guard.of(settings), proxy=settings.proxy, ca_file=place.ca_file, fingerprint=place.fingerprint,
+            Guard.of(settings, private=private),
+            proxy=settings.proxy, ca_file=place.ca_file, fingerprint=place.fingerprint,
             connect=min(self._silence, 20.0), read=self._silence, check=check,
         )  # fmt: skip
 

@@ -22,6 +22,7 @@ LENT_SECONDS = 60.0
 class Letter:
     """One callback: `body` is the event as text, `since` when it was first due, 0 before.
 
+    `private` false keeps it out of private networks.
     `since` and `now` are seconds since 1970 by the clock of Redis: nodes whose clocks differ write and deliver.
     """
 
@@ -31,19 +32,23 @@ class Letter:
     body: str
     since: float = 0.0
     tries: int = 0
+    private: bool = True
 
     def dumps(self) -> str:
         """The member of the set."""
-        return json.dumps(asdict(self), separators=(",", ":"))
+        facts = asdict(self)
+        if self.private:  # unknown to daemons of the version before, which would drop what they cannot read
+            del facts["private"]
+        return json.dumps(facts, separators=(",", ":"))
 
     def later(self) -> Letter:
         """The same after one more try."""
         return replace(self, tries=self.tries + 1)
 
 
-def letter(url: str, event: str, body: str) -> str:
+def letter(url: str, event: str, body: str, *, private: bool = True) -> str:
     """A new letter, as the member of the set."""
-    return Letter(secrets.token_hex(16), url, event, body).dumps()
+    return Letter(secrets.token_hex(16), url, event, body, private=private).dumps()
 
 
 class Outbox:

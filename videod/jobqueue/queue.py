@@ -16,6 +16,7 @@ from typing import Any
 from videod.config.settings import Settings
 from videod.errors import RedisRefused
 from videod.events import Said, Teller, said_as_text, stamp
+from videod.job import Head
 from videod.jobqueue.connection import BLOCK_SECONDS, Connection, Script
 from videod.jobqueue.names import Names
 from videod.jobqueue.outbox import letter
@@ -40,7 +41,8 @@ class Taken:
 class Claim:
     """What proves that a job is ours: its envelope in the running list, the token in its record.
 
-    Beside it who is to be told: the list `reply_to`, the address `callback` at the end.
+    Beside it who is to be told: the list `reply_to`, the address `callback` at the end, `private` where it may be in
+    a private network.
     """
 
     envelope: Envelope
@@ -48,11 +50,12 @@ class Claim:
     teller: Teller
     reply_to: str | None = None
     callback: str | None = None
+    private: bool = True
 
     @classmethod
-    def of(cls, envelope: Envelope, teller: Teller, reply_to: str | None, callback: str | None) -> Claim:
+    def of(cls, envelope: Envelope, teller: Teller, known: Head) -> Claim:
         """The claim that this envelope gives."""
-        return cls(envelope, envelope.dumps(), teller, reply_to, callback)
+        return cls(envelope, envelope.dumps(), teller, known.reply_to, known.callback, not known.public_only)
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,7 @@ class JobQueue:
         whole = {"stage": record.get("stage", ""), "percent": 100.0, "speed": ""}
         last = claim.teller.event("progress", **whole) if state == "done" else ""
         event = claim.teller.event(state, **more)
-        callback = letter(claim.callback, state, event) if claim.callback else ""
+        callback = letter(claim.callback, state, event, private=claim.private) if claim.callback else ""
         arguments = [claim.element, claim.envelope.token, claim.teller.id, self._events_max, self._keep_ms, state]
         arguments += [event, entry, self._progress_max, last, callback]
         arguments += _flat({**record, "state": state, "ended_at": stamp()})

@@ -164,7 +164,8 @@ class Steer:
             event = teller.event("cancelled") if found is job else teller.event("duplicate", state=repeated)
             told += [found.element, "zset" if found.key == names.delayed else "list", event]
             if found is job:
-                callback = letter(found.head.callback, "cancelled", event) if found.head.callback else ""
+                private, to = not found.head.public_only, found.head.callback
+                callback = letter(to, "cancelled", event, private=private) if to else ""
                 record = {"state": "cancelled", "kind": found.head.kind, "ended_at": stamp(), "attempt": attempt}
                 record |= {} if found.envelope else {"message": found.element, "origin": found.key}
         arguments = [ident, round(s.keep_jobs * 1000), s.events_max, state, token, callback, len(elements), first]

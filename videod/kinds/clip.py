@@ -58,7 +58,7 @@ class Params:
     def read(cls, job: Job, settings: Settings) -> Params:
         """From a message. BadMessage, ForbiddenSource, UploadDenied, each naming the field."""
         fields = job.fields
-        url = obtain.address(fields, settings)
+        url = obtain.address(job, settings)
         parts = fields.objects("clips", 1000)
         if parts is not None and any(name in fields for name in ("start", "end", "duration")):
             raise fields.bad("clips", "stands beside start, end or duration: put these into its entries")

@@ -50,7 +50,7 @@ class Params:
     def read(cls, job: Job, settings: Settings) -> Params:
         """From a message. BadMessage, ForbiddenSource, UploadDenied, each naming the field."""
         fields = job.fields
-        url = obtain.address(fields, settings)
+        url = obtain.address(job, settings)
         name = fields.text("preset", 64) or "html5"
         if name not in settings.presets:
             raise fields.bad("preset", f"'{name}' is none of {', '.join(sorted(settings.presets))}")

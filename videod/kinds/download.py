@@ -56,7 +56,7 @@ class Params:
             folder = os.path.join(base, job.id.removeprefix(BATCH))
             return cls(files_of(fields, "task_info", "fn"), folder, folder, "", (), batch)
         files = files_of(fields, "files", "name")
-        check(files, settings)
+        check(files, settings, private=not job.public_only)
         archive = f"{job.id}.zip" if fields.flag("zip") else ""
         targets = _targets(job, files, archive, settings)
         folder = os.path.join(base, job.id)
@@ -121,7 +121,8 @@ class _Work:
         if not wanted:
             return
         assert ctx.connections is not None
-        many = Many(ctx.settings, ctx.tools, ctx.connections, ctx.space)
+        private = not ctx.job.public_only
+        many = Many(ctx.settings, ctx.tools, ctx.connections, ctx.space, private=private)
         begun, there = time.monotonic(), 1 - len(wanted) / len(params.files)
 
         def look(part: float) -> None:

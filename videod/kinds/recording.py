@@ -31,7 +31,6 @@ from videod.errors import (
     TooBig,
 )
 from videod.events import Output
-from videod.fields import Fields
 from videod.isapi.asked import Asked
 from videod.isapi.client import Client, LoginRefused
 from videod.isapi.clock import Clock
@@ -68,7 +67,7 @@ class Params:
         for name in ("user", "password"):
             if name in fields:
                 raise fields.bad(name, "must not stand in a message: write it into [recorder NAME] of the ini")
-        recorder = _recorder(fields, settings)
+        recorder = _recorder(job, settings)
         template = fields.text("upload") or settings.upload
         made = cls(recorder, Asked.read(fields), fields.flag("keep_original"), fields.flag("join", True), template)
         target = made.target(job, settings, 1, "name", "mp4")
@@ -94,13 +93,14 @@ class Params:
         return place(job, stem + ".json", 1, told, "json", settings)
 
 
-def _recorder(fields: Fields, settings: Settings) -> Place:
+def _recorder(job: Job, settings: Settings) -> Place:
+    fields = job.fields
     try:
         found = place_of(fields.needed("recorder", 300), settings)
     except ValueError as error:
         raise fields.bad("recorder", f"is neither a [recorder NAME] of the ini nor {error}") from None
     try:
-        fetch.check(f"{found.scheme}://{found.netloc}/", settings)
+        fetch.check(f"{found.scheme}://{found.netloc}/", settings, private=not job.public_only)
     except ForbiddenSource as error:
         raise ForbiddenSource(f"recorder: {error}") from None
     return found
@@ -124,7 +124,8 @@ def run(params: Params, ctx: Context) -> Sequence[Output]:
 
     ctx.progress.begin("fetch", 0)
     try:
-        with Client(found, ctx.settings, ctx.tools, check, counter(ctx), refused) as client:
+        private = not ctx.job.public_only
+        with Client(found, ctx.settings, ctx.tools, check, counter(ctx), refused, private=private) as client:
             return _Work(params, ctx, client).run()
     except LoginRefused:
         turn.refuse(found.user, found.password)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from videod.config.settings import Settings
 from videod.errors import Denied, ForbiddenSource, NotFound, NotVideo
-from videod.fields import Fields
+from videod.job import Job
 from videod.media.examine import examine
 from videod.media.model import Source
 from videod.media.window import Unreadable
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 __all__ = ["Ready", "Wish", "address", "length", "megabytes", "of_whole", "parts", "speed", "whole"]
 
 
-def address(fields: Fields, settings: Settings) -> str:
+def address(job: Job, settings: Settings) -> str:
     """The source that a message names. BadMessage, ForbiddenSource, which name the field."""
-    url = fields.needed("url")
+    url = job.fields.needed("url")
     try:
-        fetch.check(url, settings)
+        fetch.check(url, settings, private=not job.public_only)
     except ForbiddenSource as error:
         raise ForbiddenSource(f"url: {error}") from None
     except (NotFound, Denied):
@@ -58,6 +58,7 @@ def parts(url: str, wishes: Sequence[Wish], ctx: Context) -> list[Ready] | None:
             ctx.settings,
             ctx.tools,
             lambda remote: _parts(remote, wishes, ctx),
+            private=not ctx.job.public_only,
             on_bytes=counter(ctx),
             cache=ctx.cache,
         )
@@ -106,7 +107,8 @@ def whole(url: str, ctx: Context) -> Source:
         size = file.stat().st_size if file.exists() else 0
         ctx.progress.update(fraction, speed(size / 1e6, begun, " MB/s"))
 
-    fetched = fetch.fetch(url, ctx.scratch, ctx.settings, ctx.tools, tell, on_bytes=counter(ctx))
+    private = not ctx.job.public_only
+    fetched = fetch.fetch(url, ctx.scratch, ctx.settings, ctx.tools, tell, on_bytes=counter(ctx), private=private)
     if begins_playlist(fetched.path):
         if not url.lower().startswith(("http:", "https:")):
             raise NotVideo("the source is a playlist: such are read over http and https alone", stage="fetch")

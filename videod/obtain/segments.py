@@ -33,7 +33,7 @@ def parts(url: str, wishes: Sequence[Wish], ctx: Context) -> list[Ready]:
 
     Raises OutOfRange, Damaged, and as `hls.open` and the fetch of a source do.
     """
-    with hls.open(url, ctx.scratch, ctx.settings, ctx.tools, on_bytes=counter(ctx)) as video:
+    with _opened(url, ctx) as video:
         try:
             found = _Parts(video, ctx).of(wishes)
         except (Unreadable, hls.Mixed) as why:
@@ -48,10 +48,15 @@ def parts(url: str, wishes: Sequence[Wish], ctx: Context) -> list[Ready]:
 
 def whole(url: str, ctx: Context) -> Source:
     """All of it. Raises as `parts` does."""
-    with hls.open(url, ctx.scratch, ctx.settings, ctx.tools, on_bytes=counter(ctx)) as video:
+    with _opened(url, ctx) as video:
         source = _all(video, ctx)
         ctx.log.info(f"source {video.url}: fetched {megabytes(video.fetched)}")
         return source
+
+
+def _opened(url: str, ctx: Context) -> hls.Video:
+    private = not ctx.job.public_only
+    return hls.open(url, ctx.scratch, ctx.settings, ctx.tools, private=private, on_bytes=counter(ctx))
 
 
 def _all(video: hls.Video, ctx: Context) -> Source:

@@ -53,7 +53,7 @@ def files_of(fields: Fields, name: str, named: str) -> tuple[File, ...]:
     return tuple(files)
 
 
-def check(files: Sequence[File], settings: Settings) -> None:
+def check(files: Sequence[File], settings: Settings, *, private: bool = True) -> None:
     """Refuse early what is plain; ForbiddenSource names the field."""
     hosts = set[str]()
     for file in files:
@@ -63,7 +63,7 @@ def check(files: Sequence[File], settings: Settings) -> None:
                 if host in hosts or len(hosts) >= MOST_HOSTS:
                     continue
                 hosts.add(host)
-            fetch.check(file.url, settings)
+            fetch.check(file.url, settings, private=private)
         except (ForbiddenSource, ValueError) as error:
             raise ForbiddenSource(f"files[{file.n - 1}].url: {error}") from None
         except (NotFound, Denied):
