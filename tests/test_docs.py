@@ -235,6 +235,7 @@ def keys_of_the_code() -> set[str]:
             "pages": "USER",
             "quota": "USER",
             "tries": "WHO",
+            "counts_of": "HOUR",
         }
         found.add(value if isinstance(value, str) else value(of.get(name, "NODE")))
     return found
@@ -343,7 +344,8 @@ def test_events_and_records_are_those_of_a_real_run(lived: Daemon, r: redis.Redi
 
     # every key that it made is told of
     patterns = [
-        re.escape(key).replace("NODE", ".+").replace("ID", ".+").replace("HOST", ".+") for key in names(PROTOCOL, "key")
+        re.escape(key).replace("NODE", ".+").replace("ID", ".+").replace("HOST", ".+").replace("HOUR", ".+")
+        for key in names(PROTOCOL, "key")
     ]
     for key in r.scan_iter("videod:*"):
         assert any(re.fullmatch(pattern, key) for pattern in patterns), key

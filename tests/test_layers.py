@@ -14,7 +14,8 @@ FILES = sorted(SOURCE.rglob("*.py"))
 
 # the lowest layer first; a folder stands for all that is in it
 LAYERS = [
-    {"__init__", "errors", "redact", "config", "fields", "message", "job", "events", "cancel", "progress", "backoff"},
+    {"__init__", "errors", "redact", "config", "fields", "message", "job", "events", "cancel", "progress"}
+    | {"backoff", "spent"},
     {"guardian", "pipes", "process", "limits", "space", "slots", "connections", "logs", "heap"}
     | {"vault", "jobqueue", "embedded", "media", "mp4", "codec", "transfer", "isapi"},
     {"context", "shared", "obtain", "deliver", "kinds", "intake", "attempt", "fitness", "pool", "claiming", "worker"},

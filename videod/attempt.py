@@ -39,20 +39,21 @@ from videod.process import Guardian, Tools, pause
 from videod.progress import Progress, Tell
 from videod.redact import hide
 from videod.shared import Shared
+from videod.spent import Spent
 
 UNFIT = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOENT, errno.EMFILE, errno.ENFILE)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How the attempt ended: `state` is the event, `more` its fields, `seconds` how long it took.
+    """How the attempt ended: `state` is the event, `more` its fields, `spent` what it took; None: there was none.
 
     `failure` is why, `delay` (seconds) when to try again, `tool_crashes` how often a tool of the job was killed.
     """
 
     state: str
     more: dict[str, Any]
-    seconds: float
+    spent: Spent | None
     stage: str = ""
     outputs: tuple[Output, ...] = field(default=())
     failure: Failure | None = None
@@ -87,19 +88,26 @@ def attempt(
     turn: Turn | None = None,
 ) -> Outcome:
     """Do what the order says. Raises only Cancelled (see Cancel), and RedisAway of the tells."""
-    started, spent = time.monotonic(), time.thread_time()
+    started, busy = time.monotonic(), time.thread_time()
     scratch = Scratch(order.job.id, settings)
     progress, outputs = Progress(tell), list[Output]()
     tools = _tools(order, settings, guardian, cancel, log, scratch)
     # a room that held the tools, which hold it, would stay until Python looks for cycles
     tools.room = shared.space.room(scratch.path, partial(pause, cancel, tools.deadline))
     tools.slots = shared.slots
+    ctx = Context(order.job, settings, tools, log, progress, tell_output, fence, shared.cache, outputs=outputs)
+    ctx.connections, ctx.space, ctx.book = shared.connections, shared.space, book or ctx.book
+    ctx.turn = turn or NoTurn()
+
+    def spent() -> Spent:
+        sent = sum(output.bytes for output in outputs)
+        seconds, cpu = time.monotonic() - started, tools.cpu_seconds + time.thread_time() - busy
+        return Spent(round(seconds, 3), progress.seconds(), ctx.fetched_bytes, sent, round(cpu, 3))
+
     try:
-        ctx = Context(order.job, settings, tools, log, progress, tell_output, fence, shared.cache, outputs=outputs)
-        ctx.connections, ctx.space, ctx.book = shared.connections, shared.space, book or ctx.book
-        ctx.turn = turn or NoTurn()
         order.kind.run(order.params, ctx)
-    except Cancelled:
+    except Cancelled as over:
+        over.spent = spent()
         raise
     except Exception as raised:
         failure = failure_of(raised, progress.stage, settings.secret_values)
@@ -107,21 +115,21 @@ def attempt(
         if failure.detail:
             log.error(failure.detail)
         error = {"error": as_event(failure)}
-        return Outcome("dead", error, time.monotonic() - started, progress.stage, tuple(outputs), failure)
+        return Outcome("dead", error, spent(), progress.stage, tuple(outputs), failure)
     finally:
         # a process that left its group would stay as long as the daemon does
         if scratch.made and (strays := tools.sweep()):
             log.warn(f"killed {strays} processes that a tool had left behind")
         scratch.clear()
         shared.space.release(scratch.path)
-    seconds = round(time.monotonic() - started, 3)
+    took = spent()
     more = {
         "outputs": [output.as_dict() for output in outputs],
-        "seconds": seconds,
-        "fetched_bytes": ctx.fetched_bytes,
-        "cpu_seconds": round(tools.cpu_seconds + time.thread_time() - spent, 3),
+        "seconds": took.seconds,
+        "fetched_bytes": took.fetched_bytes,
+        "cpu_seconds": took.cpu_seconds,
     }
-    return Outcome("done", more, seconds, progress.stage, tuple(outputs))
+    return Outcome("done", more, took, progress.stage, tuple(outputs))
 
 
 class Scratch:

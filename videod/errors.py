@@ -7,6 +7,7 @@ producers see in events (docs/protocol.md).
 from __future__ import annotations
 
 from videod.redact import hide
+from videod.spent import Spent
 
 
 class VideodError(Exception):
@@ -56,7 +57,12 @@ class RedisUnfit(VideodError):
 
 
 class Cancelled(Exception):
-    """The job was told to stop: by a forced end of the daemon or by the user. Not a failure."""
+    """The job was told to stop: by a forced end of the daemon or by the user. Not a failure.
+
+    `spent` is what its attempt took until then.
+    """
+
+    spent = Spent()
 
 
 class Failure(VideodError):

@@ -22,6 +22,8 @@ class Progress:
         self._stage = ""
         self._base = self._share = self._percent = 0.0
         self._told = 0.0
+        self._seconds: dict[str, float] = {}
+        self._since = time.monotonic()
 
     @property
     def stage(self) -> str:
@@ -30,10 +32,19 @@ class Progress:
 
     def begin(self, stage: str, share: float) -> None:
         """The next stage, worth `share` percent of the job; the one before is over."""
+        self.seconds()
         self._base = min(self._base + self._share, 99.0)
         self._stage, self._share = stage, share
         self._told = 0.0
         self.update(0.0)
+
+    def seconds(self) -> dict[str, float]:
+        """How long each stage took so far, in the order in which they began; one that began twice, together."""
+        now = time.monotonic()
+        if self._stage:
+            self._seconds[self._stage] = self._seconds.get(self._stage, 0.0) + now - self._since
+        self._since = now
+        return dict(self._seconds)
 
     def update(self, fraction: float, speed: str = "") -> None:
         """The stage is so far (0 to 1). Told at most twice a second."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import secrets
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -145,7 +144,8 @@ class Worker:
         outcome = self._attempt(flight, opened, order, turn, settings)
         if self._commit(flight, opened, outcome):
             later = f", again in {outcome.delay:.0f} s" if outcome.state == "retry" else ""
-            log.info(f"{outcome.state} after {outcome.seconds:.2f} s{later}")
+            seconds = outcome.spent.seconds if outcome.spent else 0.0
+            log.info(f"{outcome.state} after {seconds:.2f} s{later}")
             self._ended(job, outcome.failure)
 
     def _attempt(self, flight: Flight, opened: Opened, order: Order, turn: Turn | None, settings: Settings) -> Outcome:
@@ -170,7 +170,6 @@ class Worker:
             if verdict == "deaf" and text not in opened.log.warnings:
                 opened.log.warn(text)
 
-        begun = time.monotonic()
         try:
             if ours.envelope.id.startswith(BATCH):
                 announce(())
@@ -178,11 +177,11 @@ class Worker:
             book = Book(announce, marks, ours.envelope.attempt >= order.job.max_attempts)
             rooms = (self._guardian, self._shared, flight.cancel, opened.log)
             made = attempt(order, settings, *rooms, tell, tell_output, fence, book, turn)
-        except Cancelled:
+        except Cancelled as over:
             if not flight.cancel.wanted:
                 raise
             flight.cancel = Cancel()  # the old one would end the commit, too
-            return Outcome("cancelled", {}, time.monotonic() - begun)
+            return Outcome("cancelled", {}, over.spent)
         if isinstance(made.failure, ToolCrashed):
             before = flight.insist(lambda: self._queue.tool_crashes(ours.envelope.id))
             made = replace(made, tool_crashes=before + 1)
@@ -220,6 +219,7 @@ class Worker:
             "stage": outcome.stage,
             "outputs": json.dumps([output.as_dict() for output in outcome.outputs]),
         }
+        record |= outcome.spent.record() if outcome.spent else {}
         record |= {"percent": "100"} if outcome.state == "done" else {}
         record |= {"error": json.dumps(outcome.more["error"])} if outcome.failure else {}
         record |= {"tool_crashes": str(outcome.tool_crashes)} if outcome.tool_crashes else {}
@@ -227,8 +227,8 @@ class Worker:
 
         def step() -> str:
             if outcome.state == "retry":
-                return self._queue.retry(ours, outcome.delay, more, record)
-            return self._queue.finish(ours, outcome.state, more, record)
+                return self._queue.retry(ours, outcome.delay, more, record, outcome.spent)
+            return self._queue.finish(ours, outcome.state, more, record, outcome.spent)
 
         flight.committing = True
         verdict = flight.insist(step)
@@ -245,7 +245,7 @@ class Worker:
 
 
 def _dead(error: Failure) -> Outcome:
-    return Outcome("dead", {"error": as_event(error)}, 0.0, error.stage, failure=error)
+    return Outcome("dead", {"error": as_event(error)}, None, error.stage, failure=error)
 
 
 def _head(job: Job) -> Head:

@@ -89,6 +89,15 @@ class Names:
         """List: where the producer of a batch waits; '' for a job that is none."""
         return self.batch_reply_prefix + ident.removeprefix(BATCH) if ident.startswith(BATCH) else ""
 
+    @property
+    def counts(self) -> str:
+        """Hash: how much was done, for ever; see figures.py."""
+        return f"{self.prefix}counts"
+
+    def counts_of(self, hour: int) -> str:
+        """Hash: how much was done in the hour that began then, in seconds since 1970."""
+        return f"{self.prefix}counts:{hour}"
+
     def imported(self, ident: str) -> str:
         """Text: there when a row of a sheet was queued as this job; a digest of its login."""
         return f"{self.prefix}imported:{ident}"

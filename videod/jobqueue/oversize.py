@@ -15,6 +15,7 @@ from videod.config.settings import Settings
 from videod.errors import BadMessage, as_event
 from videod.events import Teller, stamp
 from videod.jobqueue.connection import Connection, Script
+from videod.jobqueue.figures import tally
 from videod.jobqueue.names import Names
 from videod.logs import JobLog
 from videod.message import KEPT_BYTES, MAX_BYTES, MAX_ENVELOPE, raw_as_json
@@ -52,8 +53,11 @@ class Oversize:
         record: dict[str, Any] = {"state": "dead", "kind": "clip", "message": beginning, "node": s.node, "attempt": 1}
         record |= {"crashes": 0, "stage": "message", "percent": 0, "taken_at": now, "ended_at": now}
         record |= {"error": json.dumps(told)}
-        keys = (names.running(node), names.job(ident), names.events, names.dead)
+        counted = tally("clip", "dead", error.code)
+        counts = (names.counts, names.counts_of(counted.hour))
+        keys = (names.running(node), names.job(ident), names.events, names.dead, *counts)
         arguments = [size, beginning, ident, s.events_max, round(s.keep_jobs * 1000), event, entry]
+        arguments += [counted.total, counted.recent]
         arguments += [part for pair in record.items() for part in pair]
         ended = bool(self._connection.run(self._end, keys, arguments, durable=True) == b"done")
         if ended:

@@ -18,12 +18,14 @@ from videod.errors import RedisRefused
 from videod.events import Said, Teller, said_as_text, stamp
 from videod.job import Head
 from videod.jobqueue.connection import BLOCK_SECONDS, Connection, Script
+from videod.jobqueue.figures import Tally, tally
 from videod.jobqueue.names import Names
 from videod.jobqueue.outbox import letter
 from videod.jobqueue.oversize import BOUNDS, Oversize
 from videod.jobqueue.refusals import of_reply
 from videod.jobqueue.turns import Turns
 from videod.message import Envelope, raw_as_json, too_large
+from videod.spent import Spent
 
 ABNORMAL_EVERY = 16
 MOST_DUE = 100
@@ -129,8 +131,11 @@ class JobQueue:
         verdict, more = self.shared.run(self._claim, keys, arguments, durable=True)
         return verdict.decode(), more.decode()
 
-    def finish(self, claim: Claim, state: str, more: Mapping[str, Any], record: Mapping[str, Any]) -> str:
-        """Commit the end: `state` is the final event, `more` its fields, `record` those of the job record.
+    def finish(
+        self, claim: Claim, state: str, more: Mapping[str, Any], record: Mapping[str, Any], spent: Spent | None = None
+    ) -> str:
+        """Commit the end: `state` is the final event, `more` its fields, `record` those of the job record, `spent` what
+        its attempt took if there was one.
 
         Returns `done`, `deaf` (done, but reply_to is no list) or `gone` (the message is no longer ours and
         nothing was committed).
@@ -145,14 +150,23 @@ class JobQueue:
         event = claim.teller.event(state, **more)
         callback = letter(claim.callback, state, event, private=claim.private) if claim.callback else ""
         arguments = [claim.element, claim.envelope.token, claim.teller.id, self._events_max, self._keep_ms, state]
-        arguments += [event, entry, self._progress_max, last, callback]
+        counted = tally(claim.teller.kind, state, _code(more), spent)
+        arguments += [event, entry, self._progress_max, last, callback, counted.total, counted.recent]
         arguments += _flat({**record, "state": state, "ended_at": stamp()})
         names, ident = self.names, claim.teller.id
         job, cancel = names.job(ident), names.cancel(ident)
         keys = (names.running(), job, names.events, names.dead, names.progress, names.outbox, cancel)
-        return self._answered(self._finish, (*keys, names.marks(ident), claim.reply_to or job), claim, arguments)
+        last_keys = (names.marks(ident), *self._counts(counted), claim.reply_to or job)
+        return self._answered(self._finish, (*keys, *last_keys), claim, arguments)
 
-    def retry(self, claim: Claim, delay: float, more: Mapping[str, Any], record: Mapping[str, Any]) -> str:
+    def retry(
+        self,
+        claim: Claim,
+        delay: float,
+        more: Mapping[str, Any],
+        record: Mapping[str, Any],
+        spent: Spent | None = None,
+    ) -> str:
         """Put the job aside for its next attempt, `delay` seconds from now; answers as `finish` does."""
         envelope, names = claim.envelope, self.names
         at = stamp(time.time() + delay)
@@ -160,8 +174,10 @@ class JobQueue:
         coming = replace(envelope, attempt=envelope.attempt + 1, crashes=0).dumps()
         event = claim.teller.event("retry", **more, retry_at=at)
         arguments = [claim.element, envelope.token, envelope.id, self._events_max, self._keep_ms, event]
-        arguments += [coming, round(delay * 1000), *_flat({**record, "retry_at": at, "crashes": 0})]
-        keys = (names.running(), names.job(envelope.id), names.events, names.delayed)
+        counted = tally(claim.teller.kind, "retry", _code(more), spent)
+        arguments += [coming, round(delay * 1000), counted.total, counted.recent]
+        arguments += _flat({**record, "retry_at": at, "crashes": 0})
+        keys = (names.running(), names.job(envelope.id), names.events, names.delayed, *self._counts(counted))
         answer: bytes = self.shared.run(self._retry, self._with_reply(keys, claim), arguments, durable=True)
         return answer.decode()
 
@@ -244,6 +260,9 @@ class JobQueue:
         """Hand a message on to the node that it names."""
         self.shared.run(self._forward, (self.names.running(), self.names.queue_of(node)), (taken.element,))
 
+    def _counts(self, counted: Tally) -> tuple[str, str]:
+        return self.names.counts, self.names.counts_of(counted.hour)
+
     @staticmethod
     def _with_reply(keys: tuple[str, ...], claim: Claim) -> tuple[str, ...]:
         # no key at all rather than an empty one: on a cluster '' lies in another hash slot
@@ -252,6 +271,10 @@ class JobQueue:
 
 def _flat(record: Mapping[str, Any]) -> list[Any]:
     return [part for pair in record.items() for part in pair]
+
+
+def _code(more: Mapping[str, Any]) -> str:
+    return str(more.get("error", {}).get("code", ""))
 
 
 def _why(pause: bytes) -> str:

@@ -31,6 +31,7 @@ def keys(names: Names) -> list[str]:
     own = [names.running(), names.job("x"), names.events, names.progress, names.dead, names.nodes]
     own += [names.delayed, names.outbox, names.paused, names.cancel("x"), names.marks("x")]
     own += [names.imported("x"), names.batch("x"), names.logins]
+    own += [names.counts, names.counts_of(0)]
     own += [names.turns("x"), names.line("x"), names.refused("x")]
     own += [names.page("x"), names.pages("x"), names.quota("x"), names.tries("x")]
     return [*own, *names.served]

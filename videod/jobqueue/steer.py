@@ -14,6 +14,7 @@ from videod.errors import BadMessage, RedisRefused
 from videod.events import Teller, stamp
 from videod.job import BATCH, Head, head
 from videod.jobqueue.connection import Connection, Script
+from videod.jobqueue.figures import tally
 from videod.jobqueue.names import Names
 from videod.jobqueue.outbox import letter
 from videod.jobqueue.refusals import of_reply
@@ -169,14 +170,24 @@ class Steer:
                 record = {"state": "cancelled", "kind": found.head.kind, "ended_at": stamp(), "attempt": attempt}
                 record |= {} if found.envelope else {"message": found.element, "origin": found.key}
         arguments = [ident, round(s.keep_jobs * 1000), s.events_max, state, token, callback, len(elements), first]
-        return self._run_told(ident, arguments + told, record, elements)
+        counted = tally(job.head.kind if job else "", "cancelled")
+        arguments += [counted.total, counted.recent]
+        keys = (names.counts, names.counts_of(counted.hour))
+        return self._run_told(ident, keys, arguments + told, record, elements)
 
-    def _run_told(self, ident: str, arguments: list[Any], record: dict[str, Any], elements: list[Waiting]) -> str:
+    def _run_told(
+        self,
+        ident: str,
+        counts: tuple[str, str],
+        arguments: list[Any],
+        record: dict[str, Any],
+        elements: list[Waiting],
+    ) -> str:
         """Run it; lists of producers that Redis refuses cost their events only, first those of the copies."""
         names = self._names
         replies = [found.head.reply_to for found in elements]
         answers = names.batch_reply(ident)
-        fixed = [names.job(ident), names.cancel(ident), names.events, names.outbox]
+        fixed = [names.job(ident), names.cancel(ident), names.events, names.outbox, *counts]
         for spared in dict.fromkeys((len(replies), 1, 0)):
             asked = [reply if n < spared else None for n, reply in enumerate(replies)]
             pairs = ((found.key, reply or fixed[0]) for found, reply in zip(elements, asked, strict=True))

@@ -55,3 +55,11 @@ local function close(marks, list, keep)
   end
   redis.call('DEL', marks)
 end
+
+-- Figures: `facts` is text, a field and what to add to it, and so on. For ever into `total`, `recent` into the hash of
+-- an hour, which is kept 8 days. Never fails: an end is worth more than its count.
+local function tally(total, hour, facts, recent)
+  for field, number in string.gmatch(facts, '(%S+) (%d+)') do redis.pcall('HINCRBY', total, field, number) end
+  for field, number in string.gmatch(recent, '(%S+) (%d+)') do redis.pcall('HINCRBY', hour, field, number) end
+  redis.pcall('PEXPIRE', hour, 691200000)
+end
