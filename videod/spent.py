@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from videod.events import COMPACT
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Spent:
         """The fields of the job record."""
         return {
             "seconds": self.seconds,
-            "stages": json.dumps({stage: round(seconds, 3) for stage, seconds in self.stages.items()}),
+            "stages": COMPACT.encode({stage: round(seconds, 3) for stage, seconds in self.stages.items()}),
             "fetched_bytes": self.fetched_bytes,
             "cpu_seconds": self.cpu_seconds,
         }

@@ -2,12 +2,12 @@
 
 Two hashes of whole numbers: one for ever, and one for each hour, for charts. Their fields:
 
-    ended:KIND:OUTCOME      jobs that ended done, dead or cancelled; attempts that ended in retry
-    error:CODE              of those that ended dead or in retry
+    ended:KIND:OUTCOME      both: jobs that ended done, dead or cancelled; attempts that ended in retry
+    at:MINUTE:OUTCOME       of an hour: in the STEP minutes from that one on
+    error:CODE              for ever, as all below: of those that ended dead or in retry
     ms, fetched, uploaded, cpu_ms
     stage:STAGE:LE          attempts whose stage took at most LE seconds, and more than the bound below
     stage:STAGE:ms
-    at:MINUTE:OUTCOME       of an hour alone: in the STEP minutes from that one on
 
 The hour is that of the clock of the node that writes, as all times in events are.
 """
@@ -27,6 +27,7 @@ from videod.spent import Spent
 # seconds
 BOUNDS = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1800.0)
 MORE = "more"
+_TEXTS = (*map(str, BOUNDS), MORE)
 STEP = 5
 HOUR = 3600
 OUTCOMES = ("done", "dead", "cancelled", "retry")
@@ -49,22 +50,17 @@ def tally(kind: str, outcome: str, code: str = "", spent: Spent | None = None) -
     if spent is None and kind not in OWN_KINDS:
         kind = OTHER
     now = int(time.time())
-    ended = {f"ended:{kind}:{outcome}": 1}
-    took = spent or Spent()
-    sums = {"ms": took.seconds * 1000, "cpu_ms": took.cpu_seconds * 1000}
-    sums |= {"fetched": took.fetched_bytes, "uploaded": took.uploaded_bytes}
-    stages: dict[str, float] = {}
-    for stage, seconds in took.stages.items():
-        place = bisect_left(BOUNDS, seconds)
-        stages[f"stage:{stage}:{BOUNDS[place] if place < len(BOUNDS) else MORE}"] = 1
-        stages[f"stage:{stage}:ms"] = seconds * 1000
     minute = now % HOUR // 60 // STEP * STEP
-    total = _text({**ended, **({f"error:{code}": 1} if code else {}), **sums, **stages})
-    return Tally(total, _text({**ended, f"at:{minute}:{outcome}": 1, **sums}), now - now % HOUR)
-
-
-def _text(facts: Mapping[str, float]) -> str:
-    return " ".join(f"{name} {round(number)}" for name, number in facts.items() if round(number))
+    ended = f"ended:{kind}:{outcome} 1"
+    facts = [ended, f"error:{code} 1"] if code else [ended]
+    if spent:
+        facts.append(f"ms {spent.seconds * 1000:.0f} cpu_ms {spent.cpu_seconds * 1000:.0f}")
+        if spent.fetched_bytes or spent.uploaded_bytes:
+            facts.append(f"fetched {spent.fetched_bytes} uploaded {spent.uploaded_bytes}")
+        for stage, seconds in spent.stages.items():
+            bound = _TEXTS[bisect_left(BOUNDS, seconds)]
+            facts.append(f"stage:{stage}:{bound} 1 stage:{stage}:ms {seconds * 1000:.0f}")
+    return Tally(" ".join(facts), f"{ended} at:{minute}:{outcome} 1", now - now % HOUR)
 
 
 @dataclass
@@ -137,7 +133,7 @@ def _totals(facts: Mapping[str, int]) -> Totals:
         fetched_bytes=facts.get("fetched", 0),
         uploaded_bytes=facts.get("uploaded", 0),
     )
-    places = {str(bound): n for n, bound in enumerate((*BOUNDS, MORE))}
+    places = {text: n for n, text in enumerate(_TEXTS)}
     for name, number in facts.items():
         match name.split(":"):
             case ["ended", kind, outcome]:
