@@ -46,7 +46,7 @@ class Params:
     def read(cls, job: Job, settings: Settings) -> Params:
         """From a message. BadMessage, ForbiddenSource, UploadDenied, each naming the field."""
         fields = job.fields
-        url = obtain.address(fields, settings)
+        url = obtain.address(job, settings)
         at = fields.seconds("at")
         pictures = fields.whole("pictures", 1, MOST) or FEW
         made = cls(url, () if at is None else (at,), pictures, fields.text("upload") or settings.upload)

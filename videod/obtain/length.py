@@ -20,13 +20,18 @@ if TYPE_CHECKING:
 
 def length(url: str, ctx: Context) -> Fraction | None:
     """Seconds; None where only the whole of it would tell. Raises as `parts` does."""
-    from videod.transfer import hls, ranges
+    from videod.transfer import ranges
 
     if is_playlist(url):
-        with hls.open(url, ctx.scratch, ctx.settings, ctx.tools, on_bytes=counter(ctx)) as video:
+        from videod.obtain import segments
+
+        with segments.opened(url, ctx) as video:
             return video.picture.segments[-1].end
+    private = not ctx.job.public_only
     try:
-        return ranges.consistently(url, ctx.settings, ctx.tools, _of, on_bytes=counter(ctx), cache=ctx.cache)
+        return ranges.consistently(
+            url, ctx.settings, ctx.tools, _of, private=private, on_bytes=counter(ctx), cache=ctx.cache
+        )
     except (ranges.Refused, Unreadable) as why:
         ctx.log.info(f"the source is fetched whole: {why}")
         return None

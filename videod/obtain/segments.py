@@ -33,7 +33,7 @@ def parts(url: str, wishes: Sequence[Wish], ctx: Context) -> list[Ready]:
 
     Raises OutOfRange, Damaged, and as `hls.open` and the fetch of a source do.
     """
-    with _opened(url, ctx) as video:
+    with opened(url, ctx) as video:
         try:
             found = _Parts(video, ctx).of(wishes)
         except (Unreadable, hls.Mixed) as why:
@@ -48,13 +48,14 @@ def parts(url: str, wishes: Sequence[Wish], ctx: Context) -> list[Ready]:
 
 def whole(url: str, ctx: Context) -> Source:
     """All of it. Raises as `parts` does."""
-    with _opened(url, ctx) as video:
+    with opened(url, ctx) as video:
         source = _all(video, ctx)
         ctx.log.info(f"source {video.url}: fetched {megabytes(video.fetched)}")
         return source
 
 
-def _opened(url: str, ctx: Context) -> hls.Video:
+def opened(url: str, ctx: Context) -> hls.Video:
+    """The playlist, read. Raises as `hls.open` does."""
     private = not ctx.job.public_only
     return hls.open(url, ctx.scratch, ctx.settings, ctx.tools, private=private, on_bytes=counter(ctx))
 
