@@ -14,6 +14,7 @@ from videod.cli.where import config, connect, place
 from videod.config import Settings
 from videod.config.visitors import is_loopback, listen
 from videod.errors import ConfigError, ToolMissing, UsageError
+from videod.jobqueue.steady import Steady
 from videod.logs import Logs
 
 LONGEST_PASSWORD = 1000
@@ -31,7 +32,8 @@ def web(arguments: argparse.Namespace) -> int:
         from videod.web.serving import serve
     except ImportError as error:
         raise ToolMissing(f"{error.name} is not installed: web: pip install 'videod[web]'") from None
-    connection = connect(settings)
+    connect(settings).close()
+    connection = Steady(settings)
     try:
         return serve(settings, connection, Logs(settings, foreground=True).log)
     finally:

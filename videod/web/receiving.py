@@ -19,6 +19,8 @@ BLOCK, FIRST_BLOCK = 1 << 20, 4096
 IDLE_SECONDS = 60.0
 # after a refusal so much is read and dropped: a browser that still sends would not hear it
 MOST_DROPPED, DROP_SECONDS = 32 << 20, 10.0
+# how much of the body was read
+RECEIVED = "videod.received"
 
 
 class Receiver:
@@ -60,17 +62,21 @@ async def body(request: Request) -> AsyncIterator[bytes]:
         except TimeoutError:
             raise Trouble(408, "Nothing came for a minute.", "It goes on from where it stopped.") from None
         if chunk:
+            request.scope[RECEIVED] = request.scope.get(RECEIVED, 0) + len(chunk)
             yield chunk
 
 
 async def drop(request: Request) -> None:
     """Read and forget the rest of a body that was refused, if it is not too long."""
-    left = MOST_DROPPED
+    # one without a length may be over: who waits for more of it would wait in vain
+    left = int(request.headers.get("content-length", 0)) - int(request.scope.get(RECEIVED, 0))
+    if left > MOST_DROPPED:
+        return
     try:
         async with asyncio.timeout(DROP_SECONDS):
             while left > 0:
                 message = await request.receive()
-                left -= len(message.get("body", b"")) or 1
+                left -= len(message.get("body", b""))
                 if message["type"] == "http.disconnect" or not message.get("more_body"):
                     return
     except (TimeoutError, ClientDisconnect, RuntimeError):

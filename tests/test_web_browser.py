@@ -1,0 +1,233 @@
+"""`videod web` in a real browser: Debian's Chromium, driven by playwright."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import RedisServer
+from tests.daemon import Daemon, until
+from tests.hostile_tools import behave, install
+from tests.media_fixtures import Studio
+from tests.web import Web
+
+sync_api = pytest.importorskip("playwright.sync_api")
+pytest.importorskip("starlette")
+
+pytestmark = pytest.mark.skipif(not shutil.which("chromium"), reason="no chromium")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--mute-audio", "--disable-background-networking"]
+FLAGS += ["--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required"]
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with sync_api.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def web(daemon: Daemon, r) -> Iterator[Web]:
+    made = Web(daemon).start()
+    yield made
+    made.stop()
+    assert "Traceback" not in made.log and "fault" not in made.log, made.log
+
+
+class Eyes:
+    """One window; notes what the page complains of."""
+
+    def __init__(self, context: Any, web: Web) -> None:
+        self.page = context.new_page()
+        self.web = web
+        self.complaints: list[str] = []
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("console", lambda said: self._note(said))
+
+    def _note(self, said: Any) -> None:
+        # a lost connection is no fault of the page
+        if said.type == "error" and "Failed to load resource" not in said.text:
+            self.complaints.append(said.text)
+
+    def upload(self, *files: Path) -> None:
+        self.page.goto(self.web.url)
+        self.page.set_input_files("#files", [str(file) for file in files])
+        self.page.click("#send")
+
+    def at_job(self) -> None:
+        self.page.wait_for_url("**/j/w*", timeout=20_000)
+
+    def state(self, wanted: str, seconds: float = 40) -> None:
+        self.page.wait_for_selector(f"#job[data-state={wanted}]", timeout=seconds * 1000)
+
+
+@pytest.fixture
+def eyes(chromium: Any, web: Web) -> Iterator[Eyes]:
+    context = chromium.new_context()
+    made = Eyes(context, web)
+    yield made
+    context.close()
+    assert made.complaints == []
+
+
+@pytest.fixture
+def video(studio: Studio) -> Path:
+    return studio.film("silent").path
+
+
+def test_upload_and_play_to_the_end(eyes: Eyes, daemon: Daemon, video: Path) -> None:
+    eyes.upload(video)
+    eyes.at_job()
+    eyes.state("queued")
+    assert "next in line" in eyes.page.inner_text("#words")
+    daemon.start()
+    eyes.state("done")
+    played = eyes.page.evaluate(
+        """async () => {
+            const video = document.querySelector("video");
+            video.playbackRate = 4;
+            await video.play();
+            const first = video.currentTime;
+            await new Promise((done) => { video.onended = done; });
+            return [first, video.currentTime, video.duration, video.videoWidth, video.error];
+        }"""
+    )
+    first, at, duration, width, error = played
+    assert error is None and width > 0 and first < at and abs(at - duration) < 0.1
+    assert "ready" in eyes.page.inner_text("#said")
+    assert eyes.page.get_attribute("video", "poster")
+    with eyes.page.expect_download() as kept:
+        eyes.page.click("text=Download")
+    assert kept.value.suggested_filename == video.stem + ".mp4"
+
+
+def test_what_is_no_video(eyes: Eyes, daemon: Daemon, tmp_path: Path) -> None:
+    page = tmp_path / "page.mp4"
+    page.write_text("<!doctype html><script>alert(1)</script>" + "x" * 1000)
+    eyes.upload(page)
+    eyes.page.wait_for_selector("#sending .bad")
+    assert "is no video" in eyes.page.inner_text("#sending")
+    noise = tmp_path / "noise.mp4"
+    noise.write_bytes(bytes(range(256)) * 400)
+    daemon.start()
+    eyes.upload(noise)
+    eyes.at_job()
+    eyes.state("dead")
+    assert "no moving picture" in eyes.page.inner_text("#words") and daemon.node not in eyes.page.content()
+    eyes.page.click("#retry")
+    eyes.state("dead")
+
+
+def test_several_files_dropped(eyes: Eyes, daemon: Daemon, video: Path, tmp_path: Path) -> None:
+    second = shutil.copy(video, tmp_path / '"><img src=x onerror=alert(1)>.mp4')
+    eyes.page.on("dialog", lambda dialog: eyes.complaints.append(dialog.message))
+    eyes.page.goto(eyes.web.url)
+    data = eyes.page.evaluate_handle("() => new DataTransfer()")
+    eyes.page.set_input_files("#files", [str(video), str(second)])
+    eyes.page.evaluate(
+        """(data) => {
+            const field = document.querySelector("#files");
+            for (const file of field.files) data.items.add(file);
+            field.value = "";
+        }""",
+        data,
+    )
+    eyes.page.dispatch_event("#drop", "drop", {"dataTransfer": data})
+    eyes.page.wait_for_selector("#sending li:nth-child(2) a")
+    eyes.page.reload()
+    assert eyes.page.locator("main .rows:not(#sending) a").count() == 2
+    assert '"><img src=x onerror=alert(1)>.mp4' in eyes.page.inner_text("main")
+    eyes.page.click("text=onerror")
+    eyes.state("queued")
+
+
+def test_reload_and_restarts_at_each_stage(
+    eyes: Eyes, chromium: Any, web: Web, daemon: Daemon, redis_server: RedisServer, video: Path
+) -> None:
+    """Each time the page says what is true: reloaded, in a second tab, and by itself when what it asks was away."""
+    install(daemon.folder / "bin")
+    behave(daemon.folder / "bin", "ffmpeg", "deaf")
+    eyes.upload(video)
+    eyes.at_job()
+    for _ in range(2):
+        eyes.state("queued")
+        eyes.page.reload()
+    assert web.stop(signal.SIGKILL) == -9
+    eyes.page.wait_for_selector("#said:has-text('lost')")
+    redis_server.kill()
+    web.daemon.write()
+    redis_server.start()
+    web.start()
+    daemon.start(environ={"PATH": f"{daemon.folder}/bin:/usr/sbin:/usr/bin:/bin"})
+    eyes.state("running")
+    eyes.page.wait_for_selector("#said:not(:has-text('lost'))", state="attached")
+    eyes.page.reload()
+    eyes.state("running")
+    other = Eyes(eyes.page.context, web)
+    other.page.goto(eyes.page.url)
+    other.state("running")
+    redis_server.kill()
+    redis_server.start()
+    other.page.click("#cancel")
+    for window in (eyes, other):
+        window.state("cancelled")
+    assert daemon.stop("--now") in (0, 1)
+    daemon.start()
+    other.page.click("#retry")
+    other.state("done")
+    eyes.state("done")
+
+
+def test_a_broken_upload_goes_on(
+    eyes: Eyes, web: Web, daemon: Daemon, studio: Studio, tmp_path: Path, video: Path
+) -> None:
+    """The process dies in the middle, and the page is loaded anew: what is there is not sent again."""
+    large = tmp_path / "large.mp4"
+    large.write_bytes(video.read_bytes() + b"\0" * (40 << 20))
+    session = eyes.page.context.new_cdp_session(eyes.page)
+    session.send("Network.enable")
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 4 << 20}
+    session.send("Network.emulateNetworkConditions", slow)
+    eyes.upload(large)
+    uploads = Path(daemon.state) / "web/uploads"
+
+    def there() -> int:
+        return sum(file.stat().st_size for file in uploads.glob("*/file"))
+
+    until(lambda: there() > 1 << 20, 20, "some of it is there")
+    web.stop(signal.SIGKILL)
+    had = there()
+    eyes.page.wait_for_selector("#sending:has-text('lost')")
+    web.start()
+    until(lambda: there() > had, 20, "it goes on")
+    eyes.page.on("dialog", lambda dialog: dialog.accept())
+    eyes.page.goto(web.url)
+    had = there()
+    assert len(list(uploads.iterdir())) == 1
+    assert "Not finished: large.mp4" in eyes.page.inner_text("#said")
+    session.send("Network.emulateNetworkConditions", {**slow, "uploadThroughput": -1})
+    eyes.page.set_input_files("#files", str(large))
+    eyes.page.click("#send")
+    eyes.at_job()
+    (kept,) = uploads.glob("*/file")
+    assert kept.read_bytes() == large.read_bytes() and had > 1 << 20
+
+
+def test_without_javascript(chromium: Any, web: Web, daemon: Daemon, video: Path) -> None:
+    context = chromium.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(web.url)
+    page.set_input_files("#files", str(video))
+    page.click("#send")
+    page.wait_for_url("**/j/w*")
+    assert "next in line" in page.inner_text("#words")
+    daemon.start()
+    page.wait_for_selector("video", timeout=40_000)
+    assert "ready" in page.inner_text("#words")
+    context.close()

@@ -1,0 +1,84 @@
+"""Takes away what expired: uploads that nobody goes on with, uploads whose job ended, results.
+
+Several processes may do so at once: what another took away is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import AsyncIterator
+
+from starlette.concurrency import run_in_threadpool
+from starlette.routing import Route
+
+from videod.errors import RedisAway
+from videod.events import FINAL
+from videod.web.site import Site
+from videod.web.trouble import Trouble
+from videod.web.uploads import IDENT, Upload
+
+EVERY_SECONDS = 600.0
+
+
+def routes(site: Site) -> list[Route]:
+    """None: this room only runs beside the others."""
+    return []
+
+
+@contextlib.asynccontextmanager
+async def running(site: Site) -> AsyncIterator[None]:
+    """Sweep now and then."""
+    task = asyncio.create_task(_now_and_then(site))
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+async def _now_and_then(site: Site) -> None:
+    while True:
+        try:
+            await run_in_threadpool(sweep, site)
+        except (RedisAway, OSError) as error:
+            site.log.warning("web: expired files stay for now: %s", error)
+        await asyncio.sleep(EVERY_SECONDS)
+
+
+def sweep(site: Site, now: float | None = None) -> None:
+    """Once. `now` in unix time. RedisAway, OSError."""
+    at = time.time() if now is None else now
+    for token in site.store.tokens():
+        if _over(site, token, at):
+            site.store.remove(token)
+            site.log.info("web: upload %s…: expired", token[:6])
+    keep = site.settings.web.keep_results
+    for entry in os.scandir(site.store.results):
+        if keep and IDENT.fullmatch(entry.name) and entry.stat(follow_symlinks=False).st_mtime + keep < at:
+            shutil.rmtree(entry.path, ignore_errors=True)
+            site.log.info("web: %s: its results expired", entry.name)
+
+
+def _over(site: Site, token: str, at: float) -> bool:
+    keep, upload = site.settings.web.keep_uploads, site.store.find(token)
+    if upload is None:  # made at this moment, or left by a crash while it was
+        with contextlib.suppress(FileNotFoundError):
+            return 0 < keep < at - (site.store.folder / token).stat().st_mtime
+    if upload is None or not keep or site.store.expires(upload) >= at:
+        return False
+    if state := site.pages.states([upload.job]).get(upload.job):
+        return state in FINAL
+    # queued and not taken yet: it stays as long as its page
+    return not site.pages.page(upload.job) and _is_free(site, upload)
+
+
+def _is_free(site: Site, upload: Upload) -> bool:
+    """Whether nobody writes to it."""
+    try:
+        with site.store.part(upload):
+            return True
+    except Trouble:
+        return False
