@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 import time
@@ -31,6 +32,11 @@ class Page:
     upload: str
     message: str
     at: str
+
+    @property
+    def kind(self) -> str:
+        """What its job does."""
+        return str(json.loads(self.message)["kind"])
 
 
 class Pages:

@@ -58,10 +58,11 @@ def public_state(site: Site, ident: str) -> dict[str, Any]:
     duration}]`; `poster`: its address or None. RedisAway.
     """
     page = site.pages.page(ident)
-    return _state(site, page) if page else _told("gone")
+    return shown_state(site, page) if page else _told("gone")
 
 
-def _state(site: Site, page: Page) -> dict[str, Any]:
+def shown_state(site: Site, page: Page) -> dict[str, Any]:
+    """The same of a page."""
     record = site.browse.job(page.id)
     if record is None:
         keep, age = site.settings.keep_jobs, time.time() - datetime.fromisoformat(page.at).timestamp()
@@ -72,13 +73,22 @@ def _state(site: Site, page: Page) -> dict[str, Any]:
         return _told("queued", place=site.pages.place(page.id))
     more = {"stage": record.get("stage", ""), "percent": record.get("percent", 0), "error": record.get("error")}
     made = _told(state, **more)
-    outputs = record.get("outputs")
-    if state == "done" and isinstance(outputs, list):
+    if outputs := _outputs(record):
         videos = [one for one in outputs if file_of(one).suffix != POSTER]
         made["outputs"] = [_shown(page, one, len(videos)) for one in videos]
         posters = (f"/j/{page.id}/files/{one['n']}" for one in outputs if file_of(one).suffix == POSTER)
         made["poster"] = next(posters, None)
     return made
+
+
+def outputs_of(site: Site, page: Page) -> list[dict[str, Any]]:
+    """The outputs of a job that is done."""
+    return _outputs(site.browse.job(page.id) or {})
+
+
+def _outputs(record: dict[str, Any]) -> list[dict[str, Any]]:
+    found = record.get("outputs") if record.get("state") == "done" else None
+    return found if isinstance(found, list) else []
 
 
 def _told(
@@ -106,15 +116,16 @@ def show(request: Request) -> Response:
     """The page; without JavaScript it loads itself anew until the job has ended."""
     site = site_of(request)
     page, visitor = page_of(request)
-    shown = _state(site, page)
-    upload = site.store.find(page.upload)
+    if page.kind == "look":
+        return RedirectResponse(f"/clip/{page.id}", 303)
+    shown = shown_state(site, page)
     may = visitor.may("submit")
     values: dict[str, Any] = {
         "page": page,
         "job": shown,
         "may_cancel": may and shown["state"] in ("queued", "running", "retry"),
     }
-    values["may_retry"] = may and shown["state"] in ("dead", "cancelled") and upload is not None
+    values["may_retry"] = may and shown["state"] in ("dead", "cancelled") and _still(site, page)
     refresh = 0 if shown["state"] in (*FINAL, "gone") else REFRESH_SECONDS
     return site.looks.page(request, "job.html", refresh=refresh, **values)
 
@@ -122,7 +133,7 @@ def show(request: Request) -> Response:
 def state(request: Request) -> Response:
     """The same as JSON, for the page's script."""
     page, _ = page_of(request)
-    return JSONResponse(_state(site_of(request), page))
+    return JSONResponse(shown_state(site_of(request), page))
 
 
 def cancel(request: Request, form: Form) -> Response:
@@ -142,11 +153,16 @@ def retry(request: Request, form: Form) -> Response:
     """Queue the job once more."""
     site = site_of(request)
     page, visitor = page_of(request, "submit")
-    if site.store.find(page.upload) is None:
+    if not _still(site, page):
         raise Trouble(409, "The file is not there any more.", "Please upload it again.")
     answer = site.steer.retry(page.id, _entry(site, page.id))
     site.log.info("web: %s: retry by %s: %s", page.id, visitor.name, answer)
     return RedirectResponse(f"/j/{page.id}", 303)
+
+
+def _still(site: Site, page: Page) -> bool:
+    """Whether its upload is there, if it has one."""
+    return not page.upload or site.store.find(page.upload) is not None
 
 
 def _entry(site: Site, ident: str) -> bytes:
@@ -160,21 +176,29 @@ def _entry(site: Site, ident: str) -> bytes:
 # ------------------------------------------------------------- making one
 def queue(site: Site, upload: Upload) -> str:
     """Make an upload that is whole a job, once; its address. Trouble (429) over the quota, RedisAway."""
-    if site.pages.page(upload.job) is None and (seconds := site.pages.charge(upload.owner, jobs=1)):
-        raise Trouble(429, "These are enough videos for today.", headers={"Retry-After": str(round(seconds))})
-    settings, folder = site.settings, site.store.results / upload.job
-    preset = settings.presets[settings.web.preset]
-    shared = any(str(site.store.folder).startswith(path.rstrip("/") + "/") for path in settings.shared_paths)
+    preset = site.settings.presets[site.settings.web.preset]
     message = {
         "id": upload.job,
         "kind": "convert",
         "url": "file://" + quote(str(site.store.path(upload))),
-        "preset": settings.web.preset,
+        "preset": site.settings.web.preset,
         "poster": (preset.container, preset.video) == ("mp4", "h264"),
-        "upload": "file://" + quote(str(folder)) + "/{id}-{n}.{ext}",
     }
+    return submit(site, upload.owner, upload.name, message, upload.token)
+
+
+def submit(site: Site, owner: str, name: str, message: dict[str, Any], upload: str = "") -> str:
+    """Queue a message, which has an id; the address of its page. Results come to where this site finds them.
+
+    Trouble (429) over the quota, RedisAway.
+    """
+    settings, ident = site.settings, message["id"]
+    if site.pages.page(ident) is None and (seconds := site.pages.charge(owner, jobs=1)):
+        raise Trouble(429, "These are enough videos for today.", headers={"Retry-After": str(round(seconds))})
+    shared = any(str(site.store.folder).startswith(path.rstrip("/") + "/") for path in settings.shared_paths)
     node = None if shared else settings.node
-    text = json.dumps(message if shared else {**message, "node": node})
-    if site.pages.submit(Page(upload.job, upload.owner, upload.name, upload.token, text, ""), node):
-        site.log.info("web: %s: queued for %s: %d bytes", upload.job, upload.owner, upload.length)
-    return f"/j/{upload.job}"
+    target = "file://" + quote(str(site.store.results / ident)) + "/{id}-{n}.{ext}"
+    whole = {**message, "upload": target, "public_only": True} | ({} if shared else {"node": node})
+    if site.pages.submit(Page(ident, owner, name, upload, json.dumps(whole), ""), node):
+        site.log.info("web: %s: %s queued for %s", ident, message["kind"], owner)
+    return f"/j/{ident}"

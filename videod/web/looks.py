@@ -37,7 +37,7 @@ class Looks:
         self._pages = Environment(
             loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
         )
-        self._pages.filters |= {"size": size_text, "when": when_text}
+        self._pages.filters |= {"size": size_text, "when": when_text, "clock": clock_text}
         self._pages.globals["asset"] = lambda name: f"/static/{name}?v={self.assets[name].version}"
 
     def page(self, request: Request, name: str, status: int = 200, **values: Any) -> Response:
@@ -65,6 +65,14 @@ def size_text(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.1f} TB"
+
+
+def clock_text(seconds: float) -> str:
+    """A time in a video for people: `1:02:03.5`."""
+    minutes, rest = divmod(round(seconds, 1), 60)
+    hours, minutes = divmod(int(minutes), 60)
+    text = f"{rest:04.1f}".removesuffix(".0")
+    return f"{hours}:{minutes:02d}:{text}" if hours else f"{minutes}:{text}"
 
 
 def when_text(stamp: str) -> str:

@@ -19,6 +19,7 @@ from videod.web.site import Site, site_of
 from videod.web.trouble import Trouble, missing
 
 BLOCK = 256 << 10
+MOST_DOCUMENT = 1 << 20
 TYPES = {".mp4": "video/mp4", ".mov": "video/quicktime", ".mkv": "video/x-matroska", ".ts": "video/mp2t"}
 TYPES |= {".jpg": "image/jpeg", ".vtt": "text/vtt; charset=utf-8"}
 
@@ -47,10 +48,16 @@ def file(request: Request) -> Response:
             shown[0] if shown else path.name, "download" in request.query_params
         )
         headers["cache-control"] = "private, no-cache"
-        return _answer(request, fd, headers)
+        return answer(request, fd, headers)
     except BaseException:
         os.close(fd)
         raise
+
+
+def document(site: Site, ident: str, output: dict[str, Any]) -> bytes:
+    """All of a small output. Trouble (404) where it is not there any more."""
+    with open(_open(site, ident, file_of(output).name), "rb") as file:
+        return file.read(MOST_DOCUMENT)
 
 
 def _open(site: Site, ident: str, name: str) -> int:
@@ -72,7 +79,8 @@ def _disposition(name: str, keep: bool) -> str:
     return f"{'attachment' if keep else 'inline'}; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 
-def _answer(request: Request, fd: int, headers: dict[str, str]) -> Response:
+def answer(request: Request, fd: int, headers: dict[str, str]) -> Response:
+    """An open file, which it closes: whole or a range, as the request asks."""
     status = os.fstat(fd)
     etag = f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
     headers |= {"etag": etag, "last-modified": formatdate(status.st_mtime, usegmt=True)}

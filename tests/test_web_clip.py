@@ -1,0 +1,120 @@
+"""Making clips on the web side: by address, or of an upload; no browser."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests import videos
+from tests.daemon import Daemon
+from tests.media_fixtures import Studio
+from tests.origin import Origin
+from tests.web import Client, Web
+
+pytest.importorskip("starlette")
+
+
+@pytest.fixture
+def web(daemon: Daemon, r) -> Iterator[Web]:
+    daemon.start(allow_hosts="* 127.0.0.1", max_worker=2)
+    made = Web(daemon).start()
+    yield made
+    made.stop()
+    assert "Traceback" not in made.log and "fault" not in made.log, made.log
+
+
+@pytest.fixture
+def client(web: Web) -> Client:
+    return Client(web)
+
+
+def looked(client: Client, **form: str) -> str:
+    """The page on which a clip is chosen, when it is there."""
+    done = client.post("/clip", form, on="/clip")
+    assert done.status == 303, done.data.decode()
+    place = done.headers["location"]
+    assert client.ended(place.replace("/clip/", "/j/"))["state"] == "done"
+    return place
+
+
+def test_a_clip_by_address(client: Client, daemon: Daemon, studio: Studio, origin: Origin) -> None:
+    film = studio.film("mp4")
+    url = origin.put("/talk%20%3Cb%3E.mp4", film.path.read_bytes())
+    place = looked(client, address=url + "?sig=a&b=c")
+    page = client.page(place)
+    assert "320 × 180" in page and "25.0 frames" in page and "talk &lt;b&gt;.mp4" in page
+    (src,) = re.findall(r'<video id="player"[^>]* src="([^"]*)"', page)
+    assert html.unescape(src) == url + "?sig=a&b=c"
+    assert f"media-src 'self' http://127.0.0.1:{origin.port};" in client.get(place).headers["content-security-policy"]
+    pictures = re.findall(r'<img src="([^"]*)"', page)
+    assert len(pictures) == 8
+    picture = client.get(pictures[3])
+    assert picture.headers["content-type"] == "image/jpeg" and picture.data[:2] == b"\xff\xd8"
+    done = client.post(place, {"start": "1.5", "end": "0:03.1"}, on=place)
+    job = done.headers["location"]
+    state = client.ended(job)
+    assert state["state"] == "done" and state["outputs"][0]["duration"] == pytest.approx(1.6)
+    (daemon.folder / "clip.mp4").write_bytes(client.get(state["outputs"][0]["href"]).data)
+    wanted = [number for _, number in film.expected(1.5, 3.1)]
+    assert videos.look(daemon.folder / "clip.mp4").numbers == wanted
+    home = client.page("/")
+    assert "Clip of" in home and f'href="{job}"' in home
+    assert client.get(place.replace("/clip/", "/j/")).headers["location"] == place
+
+
+def test_a_clip_of_an_upload(client: Client, studio: Studio) -> None:
+    film = studio.film("mp4")
+    client.upload(film.path, "mine.mp4")
+    (token,) = re.findall(r'name="upload" value="([^"]*)"', client.page("/clip"))
+    place = looked(client, upload=token)
+    assert f'src="{place}/source"' in client.page(place)
+    part = client.get(f"{place}/source", headers={"Range": "bytes=0-9"})
+    assert part.status == 206 and part.data == film.path.read_bytes()[:10]
+    assert "sandbox" in part.headers["content-security-policy"]
+    state = client.ended(client.post(place, {"start": "5", "end": ""}, on=place).headers["location"])
+    assert state["outputs"][0]["duration"] == pytest.approx(1.0)
+    stranger = Client(client.web)
+    assert stranger.post("/clip", {"upload": token}, on="/clip").status == 404
+    assert "mine.mp4" not in stranger.page("/clip")
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["", "file:///etc/passwd", "/etc/passwd", "ftp://example.org/a", "javascript:alert(1)", "http://10.0.0.1/a.mp4",
+     "http://169.254.169.254/latest", "http://192.168.1.1/a.mp4", "https://" + "x" * 5000],
+)  # fmt: skip
+def test_addresses_that_are_none(client: Client, r, address: str) -> None:
+    done = client.post("/clip", {"address": address}, on="/clip")
+    assert done.status == 400 and 'role="alert"' in done.data.decode()
+    assert not r.keys("videod:job:*")
+
+
+def test_times_that_are_wrong(client: Client, r, studio: Studio, origin: Origin) -> None:
+    place = looked(client, address=origin.put("/a.mp4", studio.film("silent").path.read_bytes()))
+    for start, end, said in (
+        ("3", "2", "after the start"), ("soon", "", "Times are"), ("", "", "Set a start"), ("-1", "2", "Times are"),
+    ):  # fmt: skip
+        done = client.post(place, {"start": start, "end": end}, on=place)
+        assert done.status == 400 and said in done.data.decode(), (start, end)
+        assert f'value="{html.escape(start)}"' in done.data.decode()
+    job = client.post(place, {"start": "100", "end": ""}, on=place).headers["location"]
+    state = client.ended(job)
+    assert (state["state"], state["words"]) == ("dead", "The part asked for lies outside of the video.")
+
+
+def test_what_cannot_be_looked_at(client: Client, origin: Origin) -> None:
+    place = client.post("/clip", {"address": origin.put("/a", b"<!doctype html>")}, on="/clip").headers["location"]
+    assert client.ended(place.replace("/clip/", "/j/"))["state"] == "dead"
+    page = client.page(place)
+    assert "no moving picture" in page and "Choose another video" in page
+    assert client.post(place, {"start": "1"}, on="/clip").status in (400, 404, 409, 303)
+
+
+def test_jobs_of_strangers_reach_no_private_network(client: Client, r, studio: Studio, origin: Origin) -> None:
+    place = looked(client, address=origin.put("/a.mp4", studio.film("silent").path.read_bytes()))
+    message = json.loads(r.hget("videod:page:" + place.rpartition("/")[2], "message"))
+    assert message["public_only"] is True and message["kind"] == "look"

@@ -1,0 +1,165 @@
+"""A clip of a video: by its address, or of one that was uploaded; chosen by eye, cut to the frame.
+
+First a job of the kind look, whose page shows length and pictures; from there a job of the kind clip. Addresses come
+from strangers: both are `public_only`. The browser plays the source itself where it can; nothing is fetched for that.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from videod.fields import Fields
+from videod.intake import Rejected, read
+from videod.jobqueue.pages import Page
+from videod.web.access import Visitor, require
+from videod.web.guarding import POLICY
+from videod.web.jobs import outputs_of, page_of, shown_state, submit
+from videod.web.results import answer, document
+from videod.web.site import Form, Site, posted, site_of
+from videod.web.trouble import Trouble, missing
+from videod.web.uploads import Upload, shown_name
+from videod.web.words import error_text
+
+PICTURES, MOST_OWN = 8, 20
+LONGEST_ADDRESS = 4096
+
+
+def routes(site: Site) -> list[Route]:
+    """Those of this room."""
+    return [
+        Route("/clip", ask),
+        Route("/clip", posted(look), methods=["POST"]),
+        Route("/clip/{id}", choose),
+        Route("/clip/{id}", posted(cut), methods=["POST"]),
+        Route("/clip/{id}/source", source),
+    ]
+
+
+def ask(request: Request) -> Response:
+    """Where the video is."""
+    visitor = require(request, "submit")
+    return _asked(request, visitor, "", "", 200)
+
+
+def _asked(request: Request, visitor: Visitor, address: str, wrong: str, status: int) -> Response:
+    site = site_of(request)
+    found = ((page, _upload(site, page, visitor)) for page in site.pages.of(visitor.name, MOST_OWN))
+    seen = {upload.token: page for page, upload in found if upload}
+    return site.looks.page(request, "clip.html", status, address=address, wrong=wrong, own=list(seen.values()))
+
+
+def _upload(site: Site, page: Page, visitor: Visitor) -> Upload | None:
+    upload = site.store.find(page.upload)
+    return upload if upload and upload.owner == visitor.name else None
+
+
+def look(request: Request, form: Form) -> Response:
+    """Let the video be looked at; its page."""
+    site, visitor = site_of(request), require(request, "submit")
+    address, upload = form.get("address", "").strip(), None
+    if token := form.get("upload", ""):
+        upload = site.store.find(token)
+        if upload is None or upload.owner != visitor.name:
+            raise missing()
+    elif urlsplit(address).scheme.lower() not in ("http", "https") or len(address) > LONGEST_ADDRESS:
+        return _asked(request, visitor, address, "This is no address of a video: it begins with https://", 400)
+    ident = "w" + secrets.token_urlsafe(18)
+    url = "file://" + quote(str(site.store.path(upload))) if upload else address
+    message = {"id": ident, "kind": "look", "url": url, "pictures": PICTURES}
+    if wrong := _wrong(message, site):
+        return _asked(request, visitor, address, wrong, 400)
+    name = upload.name if upload else shown_name(unquote(urlsplit(address).path))
+    submit(site, visitor.name, name, message, upload.token if upload else "")
+    return RedirectResponse(f"/clip/{ident}", 303)
+
+
+def _wrong(message: dict[str, Any], site: Site) -> str:
+    """Why the daemon would refuse this at once, for visitors; empty where it would not."""
+    found = read(json.dumps({**message, "public_only": True}).encode(), None, site.settings)
+    return error_text({"code": found.error.code}) if isinstance(found, Rejected) else ""
+
+
+def choose(request: Request) -> Response:
+    """Length, pictures and player; until they are there how it stands."""
+    page, visitor = page_of(request)
+    return _chosen(request, page, visitor, {}, "", 200)
+
+
+def _chosen(request: Request, page: Page, visitor: Visitor, form: Form, wrong: str, status: int) -> Response:
+    site, message = site_of(request), _looked(page)
+    job = shown_state(site, page)
+    values: dict[str, Any] = {"about": {}, "pictures": [], "start": form.get("start", "0"), "end": form.get("end", "")}
+    values |= {"wrong": wrong, "playing": "", "may_cancel": False, "may_retry": False}
+    if job["state"] == "done":
+        outputs = outputs_of(site, page)
+        values["about"] = json.loads(document(site, page.id, outputs[0]))
+        values["pictures"] = [{"at": one["start"], "src": f"/j/{page.id}/files/{one['n']}"} for one in outputs[1:]]
+        values["playing"] = f"/clip/{page.id}/source" if page.upload else message["url"]
+        values["end"] = values["end"] or _seconds(values["about"]["duration"])
+    refresh = 3 if job["state"] in ("queued", "running", "retry") else 0
+    made = site.looks.page(request, "choose.html", status, refresh=refresh, page=page, job=job, **values)
+    if values["playing"].startswith("http"):
+        place = urlsplit(values["playing"])
+        host = place.netloc.rpartition("@")[2]
+        if all(char.isalnum() or char in ".-:[]" for char in host) and host.isascii():
+            media = f"media-src 'self' {place.scheme}://{host}"
+            made.headers["content-security-policy"] = POLICY.replace("media-src 'self'", media)
+    return made
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.3f}".rstrip("0").rstrip(".")
+
+
+def _looked(page: Page) -> dict[str, Any]:
+    message: dict[str, Any] = json.loads(page.message)
+    if message["kind"] != "look":
+        raise missing()
+    return message
+
+
+def cut(request: Request, form: Form) -> Response:
+    """Queue the clip; its page."""
+    site, (page, visitor) = site_of(request), page_of(request, "submit")
+    looked, ident = _looked(page), "w" + secrets.token_urlsafe(18)
+    message = {"id": ident, "kind": "clip", "url": looked["url"]}
+    wanted = {name: form.get(name, "").strip() for name in ("start", "end")}
+    message |= {name: text for name, text in wanted.items() if text}
+    if page.upload and site.store.find(page.upload) is None:
+        raise Trouble(409, "The file is not there any more.", "Please upload it again.")
+    if not wanted["start"] and not wanted["end"]:
+        return _chosen(request, page, visitor, form, "Set a start or an end.", 400)
+    if wrong := _wrong(message, site):
+        wrong = _times_wrong(wanted) or wrong
+        return _chosen(request, page, visitor, form, wrong, 400)
+    submit(site, visitor.name, f"Clip of {page.name}", message, page.upload)
+    return RedirectResponse(f"/j/{ident}", 303)
+
+
+def _times_wrong(wanted: Form) -> str:
+    try:
+        start, end = (Fields(wanted).seconds(name) if wanted[name] else None for name in ("start", "end"))
+    except Exception:
+        return "Times are seconds, or as 1:30 or 0:01:30.5."
+    return "The end must come after the start." if end is not None and end <= (start or 0) else ""
+
+
+def source(request: Request) -> Response:
+    """An uploaded file as it is, for the player; only its own visitor's."""
+    site, (page, _) = site_of(request), page_of(request)
+    upload = site.store.find(page.upload)
+    if upload is None:
+        raise missing()
+    fd = os.open(site.store.path(upload), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    headers = {"content-type": "video/mp4", "accept-ranges": "bytes", "cache-control": "private, no-cache"}
+    # whatever it holds: nothing but a player may make anything of it
+    headers["content-security-policy"] = "default-src 'none'; sandbox"
+    return answer(request, fd, headers)
