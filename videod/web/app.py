@@ -22,12 +22,12 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp
 
 from videod.errors import RedisAway
-from videod.web import clipping, forms, front, jobs, login, results, sweeping, tus
+from videod.web import clipping, forms, front, jobs, live, login, results, sweeping, tus
 from videod.web.guarding import Guarding
 from videod.web.site import Site
 from videod.web.trouble import LoginNeeded, Trouble, as_json, missing, wants_json
 
-ROOMS = (front, login, tus, forms, jobs, clipping, results, sweeping)
+ROOMS = (front, login, tus, forms, jobs, live, clipping, results, sweeping)
 
 
 def application(site: Site) -> ASGIApp:

@@ -18,6 +18,7 @@ from videod.jobqueue.browse import Browse
 from videod.jobqueue.pages import Pages
 from videod.jobqueue.steer import Steer
 from videod.web.access import FORM_TOKEN, Access
+from videod.web.hub import Hub
 from videod.web.looks import Looks
 from videod.web.trouble import Trouble
 from videod.web.uploads import Store
@@ -40,6 +41,7 @@ class Site:
     store: Store
     access: Access
     looks: Looks
+    hub: Hub
     log: logging.Logger
 
     @classmethod
@@ -47,7 +49,7 @@ class Site:
         """The site of these settings. OSError where its folder cannot be written."""
         browse, steer, pages = Browse(settings, connection), Steer(settings, connection), Pages(settings, connection)
         store, access = Store(settings), Access(settings)
-        return cls(settings, connection, browse, steer, pages, store, access, Looks(), log)
+        return cls(settings, connection, browse, steer, pages, store, access, Looks(), Hub(pages.place), log)
 
 
 def site_of(request: HTTPConnection) -> Site:
