@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -106,13 +107,18 @@ def _chosen(request: Request, page: Page, visitor: Visitor, form: Form, wrong: s
         values["end"] = values["end"] or _seconds(values["about"]["duration"])
     refresh = 3 if job["state"] in ("queued", "running", "retry") else 0
     made = site.looks.page(request, "choose.html", status, refresh=refresh, page=page, job=job, **values)
-    if values["playing"].startswith("http"):
-        place = urlsplit(values["playing"])
-        host = place.netloc.rpartition("@")[2]
-        if all(char.isalnum() or char in ".-:[]" for char in host) and host.isascii():
-            media = f"media-src 'self' {place.scheme}://{host}"
-            made.headers["content-security-policy"] = POLICY.replace("media-src 'self'", media)
+    if not page.upload:  # also while it waits: the script draws what comes into this very page
+        made.headers["content-security-policy"] = _policy(message["url"])
     return made
+
+
+def _policy(address: str) -> str:
+    """That of all pages, and the browser may play what is at the address."""
+    place = urlsplit(address)
+    host = place.netloc.rpartition("@")[2]
+    if not re.fullmatch(r"[A-Za-z0-9.:\[\]-]+", host):
+        return POLICY
+    return POLICY.replace("media-src 'self'", f"media-src 'self' {place.scheme}://{host}")
 
 
 def _seconds(value: float) -> str:
