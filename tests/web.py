@@ -107,18 +107,16 @@ class Client:
     # ------------------------------------------------------------- uploads
     def create(self, name: str, length: int, **more: str) -> urllib3.BaseHTTPResponse:
         metadata = "filename " + base64.b64encode(name.encode()).decode()
-        headers = {
-            **TUS,
-            "Upload-Length": str(length),
-            "Upload-Metadata": metadata,
-            "X-CSRF-Token": self.token(),
-            **more,
-        }
-        return self.ask("POST", "/files", headers=headers)
+        return self._tus("POST", "/files", {"Upload-Length": str(length), "Upload-Metadata": metadata, **more})
 
     def patch(self, place: str, offset: int, data: Any, **more: str) -> urllib3.BaseHTTPResponse:
-        headers = {**TUS, "Upload-Offset": str(offset), "Content-Type": BYTES, "X-CSRF-Token": self.token(), **more}
-        return self.ask("PATCH", place, body=data, headers=headers)
+        return self._tus("PATCH", place, {"Upload-Offset": str(offset), "Content-Type": BYTES, **more}, body=data)
+
+    def _tus(self, method: str, path: str, headers: dict[str, str], **more: Any) -> urllib3.BaseHTTPResponse:
+        headers = {**TUS, **headers}
+        if "X-CSRF-Token" not in headers:
+            headers["X-CSRF-Token"] = self.token()
+        return self.ask(method, path, headers=headers, **more)
 
     def head(self, place: str) -> urllib3.BaseHTTPResponse:
         return self.ask("HEAD", place, headers=TUS)

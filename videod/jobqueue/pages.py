@@ -115,7 +115,10 @@ class Pages:
         parts = ("bytes", size, web.quota_bytes, "jobs", jobs, web.quota_jobs)
         return float(self._connection.run(self._quota, (self._names.quota(owner),), (DAY_MS, *parts))) / 1000
 
-    def tried(self, who: str, most: int, seconds: float) -> float:
-        """Count a try to log in; 0 where it is one of the first `most`, else the seconds until they are forgotten."""
-        arguments = (most, round(seconds * 1000))
+    def tried(self, who: str, most: int, seconds: float, *, by: int = 1) -> float:
+        """Count a try to log in; 0 where it is one of the first `most`, else the seconds until they are forgotten.
+
+        `by` -1: it was a good one, which does not count.
+        """
+        arguments = (most, round(seconds * 1000), by)
         return float(self._connection.run(self._tries, (self._names.tries(who),), arguments)) / 1000

@@ -28,6 +28,8 @@ from videod.web.site import Site
 from videod.web.trouble import LoginNeeded, Trouble, as_json, missing, wants_json
 
 ROOMS = (front, login, tus, forms, jobs, live, clipping, results, sweeping)
+# a page that could not be shown loads itself anew
+REFRESH_SECONDS = 5
 
 
 def application(site: Site) -> ASGIApp:
@@ -47,6 +49,7 @@ def application(site: Site) -> ASGIApp:
         lifespan=running,
     )
     app.state.site = site
+    site.looks.nav = tuple(room.NAV for room in ROOMS if hasattr(room, "NAV"))
     app.router.redirect_slashes = False
 
     async def shown(request: Request, trouble: Trouble) -> Response:
@@ -64,6 +67,8 @@ def answer(request: Request, trouble: Trouble) -> Response:
     if isinstance(trouble, LoginNeeded) and site.access.by_password and request.method in ("GET", "HEAD"):
         return RedirectResponse(f"/login?next={request.url.path}", 303)
     page = site.looks.page(request, "trouble.html", trouble.status, trouble=trouble)
+    if trouble.status == 503 and request.method == "GET":
+        page.headers["Refresh"] = str(REFRESH_SECONDS)
     page.headers.update(trouble.headers)
     return page
 

@@ -12,10 +12,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from videod.web.access import FORM_TOKEN, Visitor, require
+from videod.web.access import FORM_TOKEN, Visitor, require, visitor
 from videod.web.receiving import Receiver, body, complete, drop
 from videod.web.site import Site, site_of
-from videod.web.trouble import Trouble, too_much
+from videod.web.trouble import LoginNeeded, Trouble, too_much
 from videod.web.uploads import Upload
 
 MOST_FILES, MOST_FIELD, MOST_HEADER = 20, 1000, 4096
@@ -35,8 +35,9 @@ async def upload(request: Request) -> Response:
     site = site_of(request)
     try:
         pages = await _Form(request, site).read()
-    except Trouble:
-        await drop(request)
+    except Trouble as trouble:
+        if trouble.status != 408:  # nothing comes
+            await drop(request)
         raise
     except MultipartParseError:
         raise Trouble(400, "This form cannot be read.") from None
@@ -109,6 +110,8 @@ class _Form:
 
     async def read(self) -> list[str]:
         """The addresses of the jobs that were made."""
+        if visitor(self._request) is None:
+            raise LoginNeeded
         pages: list[str] = []
         pieces = self._pieces()
         async for what, data in pieces:

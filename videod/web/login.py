@@ -46,9 +46,7 @@ def log_in(request: Request, form: Form) -> Response:
     unforged(request)
     name, password = form.get("name", "")[:LONGEST], form.get("password", "")[:LONGEST]
     address = site.access.address(request)
-    for who, most in ((f"{address} {name}", OF_BOTH), (address, OF_ADDRESS), (f" {name}", OF_NAME)):
-        # a digest: what people type as their name may be their password
-        key = hashlib.sha256(who.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    for key, most in (counted := _counted(address, name)):
         if seconds := site.pages.tried(key, most, SPAN_SECONDS):
             site.log.warning("web: too many tries to log in from %s", one_line(address))
             raise too_much("These were too many tries to log in.", seconds)
@@ -56,6 +54,8 @@ def log_in(request: Request, form: Form) -> Response:
     if not site.access.log_in(session, name, password):
         site.log.warning("web: a login from %s was refused", one_line(address))
         return site.looks.page(request, "login.html", 401, next=target, wrong=True)
+    for key, most in counted:
+        site.pages.tried(key, most, SPAN_SECONDS, by=-1)
     site.log.info("web: %s logged in from %s", name, one_line(address))
     return RedirectResponse(target, 303)
 
@@ -66,6 +66,13 @@ def log_out(request: Request, form: Form) -> Response:
     unforged(request)
     site.access.session(request).begin("", "")
     return RedirectResponse("/login" if site.access.by_password else "/", 303)
+
+
+def _counted(address: str, name: str) -> list[tuple[str, int]]:
+    """Under which keys a try counts, and how many are good."""
+    found = ((f"{address} {name}", OF_BOTH), (address, OF_ADDRESS), (f" {name}", OF_NAME))
+    # digests: what people type as their name may be their password
+    return [(hashlib.sha256(who.encode("utf-8", "surrogateescape")).hexdigest()[:32], most) for who, most in found]
 
 
 def _target(given: str) -> str:

@@ -32,6 +32,8 @@ class Looks:
     """Owns the templates and assets, read once."""
 
     def __init__(self) -> None:
+        # (address, title, role) of pages that the navigation shows
+        self.nav: tuple[tuple[str, str, str], ...] = ()
         self.assets = {path.name: _asset(path) for path in sorted((FOLDER / "static").iterdir())}
         loader = FileSystemLoader(FOLDER / "templates")
         self._pages = Environment(
@@ -46,7 +48,8 @@ class Looks:
         who = visitor(request)
         session = access.session(request)
         session.keep()  # it will send a form
-        shared = {"visitor": who, "token": access.sessions.token(session), "here": request.url.path}
+        shared: dict[str, Any] = {"visitor": who, "token": access.sessions.token(session), "here": request.url.path}
+        shared["nav"] = [(address, title) for address, title, role in self.nav if who and who.may(role)]
         text = self._pages.get_template(name).render(
             **shared, login=access.by_password, refresh=values.pop("refresh", 0), **values
         )

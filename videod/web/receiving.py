@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from videod.web import jobs
 from videod.web.content import ENOUGH, certainly_no_video
-from videod.web.site import Site
+from videod.web.site import Site, site_of
 from videod.web.trouble import Trouble
 from videod.web.uploads import Part, Upload
 
@@ -51,16 +51,16 @@ class Receiver:
 
 
 async def body(request: Request) -> AsyncIterator[bytes]:
-    """The body of a request; Trouble (408) where nothing comes for a minute. ClientDisconnect."""
-    stream = request.stream()
+    """The body of a request; Trouble (408) where nothing comes for a minute, or `stall_timeout`. ClientDisconnect."""
+    stream, patience = request.stream(), min(IDLE_SECONDS, site_of(request).settings.stall_timeout or IDLE_SECONDS)
     while True:
         try:
-            async with asyncio.timeout(IDLE_SECONDS):
+            async with asyncio.timeout(patience):
                 chunk = await anext(stream)
         except StopAsyncIteration:
             return
         except TimeoutError:
-            raise Trouble(408, "Nothing came for a minute.", "It goes on from where it stopped.") from None
+            raise Trouble(408, "Nothing came for too long.", "It goes on from where it stopped.") from None
         if chunk:
             request.scope[RECEIVED] = request.scope.get(RECEIVED, 0) + len(chunk)
             yield chunk

@@ -51,7 +51,8 @@ def wants_json(request: Request) -> bool:
 
 def as_json(trouble: Trouble) -> Response:
     """The problem as RFC 9457 has it."""
-    title = HTTPStatus(trouble.status).phrase
+    known = {status.value: status.phrase for status in HTTPStatus}
+    title = known.get(trouble.status, "Refused")  # 460 is that of tus alone
     detail = f"{trouble.what} {trouble.do}".strip()
     body = {"type": "about:blank", "title": title, "status": trouble.status, "detail": detail}
     return JSONResponse(body, trouble.status, trouble.headers, PROBLEM)

@@ -55,7 +55,8 @@ def _tus(endpoint: Endpoint) -> Endpoint:
             response = await endpoint(request)
         except Trouble as trouble:
             trouble.headers["Tus-Resumable"] = VERSION
-            await drop(request)
+            if trouble.status != 408:  # nothing comes
+                await drop(request)
             raise
         response.headers["Tus-Resumable"] = VERSION
         return response
@@ -163,7 +164,8 @@ async def _receive(request: Request, upload: Upload, part: Part, wanted: bytes) 
             part.cut(begin)
         elif not whole:
             await receiver.flush()
-    await receiver.flush(last=part.offset == upload.length or whole)
+    await receiver.flush()
+    await receiver.flush(last=part.offset == upload.length)
     if wanted and whole and not hmac.compare_digest(digest.digest(), wanted):
         part.cut(begin)
         raise Trouble(BROKEN_CHECKSUM, "The bytes do not have this checksum.", "Send them again.")

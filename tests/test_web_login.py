@@ -1,0 +1,204 @@
+"""Who may do what on the web side: users, tokens, a proxy; two who must not see each other; forgeries."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.daemon import Daemon
+from tests.media_fixtures import Studio
+from tests.web import TUS, Client, Web
+
+pytest.importorskip("starlette")
+argon2 = pytest.importorskip("argon2")
+
+# cheap hashes: the cost is that of the hash, not of the code
+HASHER = argon2.PasswordHasher(time_cost=1, memory_cost=1024)
+TOKEN = "a-token-of-forty-three-characters-or-so-1234"
+PASSWORDS = {"anna": "correct horse", "ben": "battery staple", "root": "hunter2hunter2", "guest": "only watching"}
+ROLES = {"anna": "submit", "ben": "submit", "root": "admin", "guest": "watch"}
+
+
+def section(**more: str) -> str:
+    users = "".join(f"\n  {name} {ROLES[name]} {HASHER.hash(word)}" for name, word in PASSWORDS.items())
+    hashed = hashlib.sha256(TOKEN.encode()).hexdigest()
+    lines = {"users": users, "tokens": f"\n  robot submit {hashed}", **more}
+    return "[web]\n" + "".join(f"{key} = {value}\n" for key, value in lines.items())
+
+
+@pytest.fixture
+def web(daemon: Daemon, r) -> Iterator[Web]:
+    daemon.sections = section(trusted_proxies="127.0.0.2")
+    made = Web(daemon).start()
+    yield made
+    made.stop()
+    assert "Traceback" not in made.log and "fault" not in made.log, made.log
+    assert not any(word in made.log for word in [*PASSWORDS.values(), TOKEN, "argon2"])
+
+
+@pytest.fixture
+def video(studio: Studio) -> Path:
+    return studio.film("silent").path
+
+
+def logged_in(web: Web, name: str) -> Client:
+    made = Client(web)
+    done = made.log_in(name, PASSWORDS[name])
+    assert (done.status, done.headers["location"]) == (303, "/")
+    return made
+
+
+def test_without_a_login_nothing_is_told(web: Web, video: Path) -> None:
+    anna, nobody = logged_in(web, "anna"), Client(web)
+    page = anna.upload(video)
+    for path in ("/", page, f"{page}/state", f"{page}/files/1", "/j/wAAAAAAAAAAAAAAAAAAAAAAAA"):
+        done = nobody.get(path, headers={"Accept": "application/json"})
+        assert done.status == 401 and b"anna" not in done.data
+    done = nobody.get(page)
+    assert (done.status, done.headers["location"]) == (303, f"/login?next={page}")
+    assert nobody.ask("POST", "/files", headers={**TUS, "Upload-Length": "5"}).status == 401
+    for path in (f"{page}/cancel", f"{page}/retry", "/upload"):
+        assert nobody.ask("POST", path, fields={"a": "b"}).status in (401, 403)
+    assert nobody.get("/healthz").status == 200 and nobody.get("/static/style.css").status == 200
+
+
+def test_two_users_do_not_see_each_other(web: Web, daemon: Daemon, video: Path) -> None:
+    anna, ben, root, guest = (logged_in(web, name) for name in ("anna", "ben", "root", "guest"))
+    page = anna.upload(video, "secret name.mp4")
+    made = anna.create("half.mp4", 1000)
+    place = made.headers["location"]
+    daemon.start()
+    assert anna.ended(page)["state"] == "done"
+    program = {"Accept": "application/json"}
+    unknown = ben.get("/j/wAAAAAAAAAAAAAAAAAAAAAAAA/state", headers=program)
+    for other in (ben, guest):
+        assert b"secret name" not in other.get("/").data
+        done = other.get(f"{page}/state", headers=program)
+        assert (done.status, done.data) == (unknown.status, unknown.data) == (404, unknown.data)
+        for path in ("", "/files/1", "/files/2"):
+            assert other.get(page + path).status == 404
+    for verb in ("cancel", "retry"):
+        assert ben.post(f"{page}/{verb}").status == 404
+        assert guest.post(f"{page}/{verb}").status == 403
+    assert ben.head(place).status == 404 and ben.patch(place, 0, b"x" * 10).status == 404
+    assert ben.ask("DELETE", place, headers={**TUS, "X-CSRF-Token": ben.token()}).status == 404
+    assert anna.head(place).status == 200
+    assert guest.create("a.mp4", 10).status == 403 and "<form id=" not in guest.page("/")
+    assert root.page(page) and root.get(f"{page}/files/1").status == 200
+    assert b"secret name" not in root.get("/").data
+
+
+def test_login_and_logout(web: Web) -> None:
+    client = Client(web)
+    before = client.token("/login") and client.cookies["videod"]
+    done = client.log_in("anna", "wrong")
+    assert done.status == 401 and b"Name or password is wrong" in done.data
+    assert client.log_in("nobody", "wrong").status == 401
+    assert client.log_in("anna", PASSWORDS["anna"]).status == 303
+    assert client.cookies["videod"] != before
+    assert "anna" in client.page("/") and client.get("/login").headers["location"] == "/"
+    assert client.post("/logout").headers["location"] == "/login"
+    assert client.get("/").status == 303
+    for target in ("//evil.example.org", "https://evil.example.org", "/\\evil.example.org", "javascript:alert(1)"):
+        fresh = Client(web)
+        form = {"name": "anna", "password": PASSWORDS["anna"], "next": target}
+        assert fresh.post("/login", form, on="/login").headers["location"] == "/"
+
+
+def test_a_new_password_ends_old_logins(web: Web, daemon: Daemon) -> None:
+    anna = logged_in(web, "anna")
+    web.stop()
+    web.start()
+    assert anna.get("/").status == 200
+    web.stop()
+    daemon.sections = section()  # the same passwords, hashed anew
+    daemon.write()
+    web.start()
+    assert anna.get("/").status == 303
+    anna.cookies["videod"] = anna.cookies["videod"][:-2] + "AA"
+    assert anna.get("/").status == 303
+
+
+def test_logins_are_rated_over_all_processes(web: Web, daemon: Daemon) -> None:
+    second = Web(daemon).start()
+    try:
+        answers = []
+        clients = [Client(one) for one in (web, second) for _ in range(6)]
+        threads = [
+            threading.Thread(target=lambda c=c: answers.append(c.log_in("anna", "guess").status)) for c in clients
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(answers) == [401] * 5 + [429] * 7
+        done = Client(web).log_in("anna", PASSWORDS["anna"])
+        assert done.status == 429 and int(done.headers["retry-after"]) > 60
+        assert Client(second).log_in("ben", PASSWORDS["ben"]).status == 303
+    finally:
+        assert second.stop() == 0
+
+
+def test_tokens_of_programs(web: Web, video: Path) -> None:
+    robot = Client(web, {"Authorization": f"Bearer {TOKEN}"})
+    made = robot.ask("POST", "/files", headers={**TUS, "Upload-Length": "5"})
+    assert made.status == 201
+    for wrong in (TOKEN + "x", "", "\xff"):
+        done = Client(web, {"Authorization": f"Bearer {wrong}"}).get("/", headers={"Accept": "application/json"})
+        assert done.status == 401 and json.loads(done.data)["status"] == 401
+
+
+def test_a_proxy_is_believed_only_from_its_address(web: Web, daemon: Daemon) -> None:
+    web.stop()
+    daemon.sections = section(user_header="X-User", trusted_proxies="127.0.0.0/8", header_role="submit")
+    daemon.write()
+    web.start()
+    carl = Client(web, {"X-User": "carl"})
+    assert "Upload a video" in carl.page("/") and carl.create("a.mp4", 5).status == 201
+    assert Client(web, {"X-User": "~forged"}).get("/").status == 303
+    assert Client(web, {"X-User": ""}).get("/").status == 303
+    done = Client(web, {"X-Forwarded-Proto": "https"}).get("/login")
+    assert "Secure" in done.headers["set-cookie"]
+    web.stop()
+    daemon.sections = section(user_header="X-User", trusted_proxies="192.0.2.1")
+    daemon.write()
+    web.start()
+    assert Client(web, {"X-User": "root"}).get("/").status == 303
+    assert "Secure" not in Client(web, {"X-Forwarded-Proto": "https"}).get("/login").headers["set-cookie"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example.org"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site", "Origin": "http://a.localhost"},
+    ],
+)
+def test_another_site_asks(web: Web, video: Path, headers: dict[str, str]) -> None:
+    anna = logged_in(web, "anna")
+    page = anna.upload(video)
+    assert anna.post(f"{page}/cancel", headers=headers).status == 403
+    assert anna.post("/logout", headers=headers).status == 403
+    assert anna.create("a.mp4", 5, **headers).status == 403
+    assert anna.state(page)["state"] == "queued"
+
+
+def test_forms_need_their_token(web: Web, video: Path) -> None:
+    anna, ben = logged_in(web, "anna"), logged_in(web, "ben")
+    page = anna.upload(video)
+    own = {"Origin": web.url}
+    for token in ("", "x", "é", ben.token()):
+        done = anna.ask("POST", f"{page}/cancel", fields={"token": token}, encode_multipart=False, headers=own)
+        assert done.status == 403 and b"too old" in done.data
+        form = {"token": token, "file": ("a.mp4", video.read_bytes(), "video/mp4")}
+        assert anna.ask("POST", "/upload", fields=form, headers=own).status == 403
+    assert len(list((Path(web.daemon.state) / "web/uploads").iterdir())) == 1
+    assert anna.post(f"{page}/cancel", headers=own).status == 303
+    assert anna.state(page)["state"] == "cancelled"
