@@ -23,9 +23,9 @@ help: ## list the targets
 
 venv: .venv/run ## make .venv with videod and the pinned libraries that it runs with
 
-demo: .venv/run ## cut a made video, or URL= from START= to END=, through a private Redis
+demo: .venv/run ## cut a made video, or URL= from START= to END=, through a private Redis; WEB=1: the pages
 	@sh tools/packages run
-	@bin/videod demo $${URL:+"--url=$$URL"} $${START:+"--start=$$START"} $${END:+"--end=$$END"}
+	@bin/videod demo $${URL:+"--url=$$URL"} $${START:+"--start=$$START"} $${END:+"--end=$$END"} $${WEB:+--web}
 
 test: .venv/dev ## check style and types and run the tests
 	@sh tools/packages run test $(MORE)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -332,3 +335,19 @@ def test_demo(daemon: Daemon, tmp_path: Path) -> None:
     assert done.returncode == 0
     assert document["counted"] == [document["outputs"][0]["frames"]] == [13]
     assert Path(document["outputs"][0]["url"].removeprefix("file://")).stat().st_size == document["outputs"][0]["bytes"]
+
+
+def test_demo_offers_the_pages(daemon: Daemon, tmp_path: Path) -> None:
+    pytest.importorskip("starlette")
+    command = [daemon.python, "-m", "videod", "demo", "--dir", str(tmp_path / "d"), "--web"]
+    said = tmp_path / "said"
+    with said.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=out) as process:
+        try:
+            until(lambda: "web: serving" in said.read_text() or process.poll() is not None, 60, "it serves")
+            assert process.poll() is None, said.read_text()
+            (address,) = re.findall(r"open (http://127.0.0.1:\d+/) ", said.read_text())
+            assert b"Upload a video" in urllib.request.urlopen(address, timeout=10).read()  # noqa: S310
+        finally:
+            process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+    assert "Traceback" not in said.read_text()

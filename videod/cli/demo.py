@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import re
+import socket
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from videod.cancel import Cancel
-from videod.cli import daemon
+from videod.cli import daemon, web
 from videod.cli.push import prepared, queue
 from videod.cli.wait import Watch, report
 from videod.cli.where import config, connect, look
@@ -34,7 +36,10 @@ allow_paths = {folder}{more}
 allow_hosts = * {host}
 upload = file:{folder}/
 min_free = 100M
+[web]
+listen = 127.0.0.1:{port}
 """
+PORT = 8080
 
 
 def demo(arguments: argparse.Namespace) -> int:
@@ -44,6 +49,8 @@ def demo(arguments: argparse.Namespace) -> int:
     if arguments.url and Path(arguments.url).is_file():
         arguments.url = str(Path(arguments.url).resolve())
     settings = _settings(folder, arguments.url or "")
+    if arguments.web:
+        return _web(settings, folder, say)
     begin, end = _times(arguments)
     address = arguments.url or str(_video(folder, say))
     message = {"url": address, "start": begin, "end": end}
@@ -61,7 +68,21 @@ def demo(arguments: argparse.Namespace) -> int:
         print(json.dumps({**record, "counted": frames}))
     elif frames:
         say(f"counted by ffprobe: {frames[0]} frames; the daemon is stopped")
+        say("upload, wait and watch in a browser: videod demo --web")
     return code
+
+
+def _web(settings: Settings, folder: Path, say: Say) -> int:
+    """The pages, with a video to try them with, until Ctrl-C."""
+    video = _video(folder, say)
+    if look(settings).running:
+        daemon.halt(settings, now=True, quiet=True)
+    daemon.launch(settings, settings.file)
+    try:
+        say(f"a video to upload: {video}\nopen http://{settings.web.listen}/ in a browser; Ctrl-C ends it")
+        return web.run(settings)
+    finally:
+        daemon.halt(settings, now=True, quiet=True)
 
 
 def _aloud(text: str) -> None:
@@ -80,8 +101,17 @@ def _settings(folder: Path, url: str) -> Settings:
     # what is named on the command line is meant: the file's folder, the host even on this machine
     more = f", {Path(url).parent}" if url.startswith("/") else ""
     host = urlsplit(url).netloc.rpartition("@")[2] if "://" in url else ""
-    ini.write_text(INI.format(folder=folder, more=more, host=host))
+    ini.write_text(INI.format(folder=folder, more=more, host=host, port=_port()))
     return config(str(ini)).settings("local")
+
+
+def _port() -> int:
+    """The usual one, or any where that is taken."""
+    for port in (PORT, 0):
+        with socket.socket() as found, contextlib.suppress(OSError):
+            found.bind(("127.0.0.1", port))
+            return int(found.getsockname()[1])
+    return PORT
 
 
 def _times(arguments: argparse.Namespace) -> tuple[float, float]:

@@ -165,6 +165,7 @@ def _jobs(verbs: Verbs) -> None:
     demo.add_argument("--start", metavar="TIME", help="begin of the clip (default 2)")
     demo.add_argument("--end", metavar="TIME", help="end of the clip (default 5)")
     demo.add_argument("--dir", metavar="DIR", default="demo", help="where to work and leave the clip (default ./demo)")
+    demo.add_argument("--web", action="store_true", help="serve the pages of `videod web` instead, until Ctrl-C")
 
 
 def _ways_in(verbs: Verbs) -> None:

@@ -28,6 +28,11 @@ def web(arguments: argparse.Namespace) -> int:
         return _token()
     settings = _settings(arguments)
     _closed_by_default(settings)
+    return run(settings)
+
+
+def run(settings: Settings) -> int:
+    """Serve in the foreground. ToolMissing without the extra."""
     try:
         from videod.web.serving import serve
     except ImportError as error:

@@ -29,7 +29,7 @@ from videod.web.trouble import Trouble, missing
 from videod.web.uploads import Upload, shown_name
 from videod.web.words import error_text
 
-NAV = (("/clip", "Make a clip", "submit"),)
+NAV = ("/clip", "Make a clip", "submit")
 PICTURES, MOST_OWN = 8, 20
 LONGEST_ADDRESS = 4096
 

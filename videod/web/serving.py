@@ -64,6 +64,7 @@ def serve(settings: Settings, connection: Connection, log: logging.Logger) -> in
             backlog=BACKLOG,
         )
         _quiet()
+        listening.listen(BACKLOG)  # who comes from now on is answered
         log.info("web: serving at %s, videos in %s", settings.web.listen, settings.web.folder)
         asyncio.run(_Server(config).serve(sockets=[listening]))
     finally:
