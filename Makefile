@@ -82,7 +82,8 @@ install: .venv/run ## lay videod out by the FHS: DESTDIR= PREFIX=/usr SYSCONFDIR
 
 uninstall: ## take out what install laid, but for settings and data
 	rm -rf "$D$(LIBDIR)" "$D$(DATADIR)/doc/videod" "$D$(DATADIR)/videod"
-	rm -f "$D$(PREFIX)/bin/videod" "$D$(UNITDIR)/videod.service" "$D$(UNITDIR)/videod-watch@.service" "$D$(SYSCONFDIR)/init.d/videod" \
+	rm -f "$D$(PREFIX)/bin/videod" "$D$(UNITDIR)/videod.service" "$D$(UNITDIR)/videod-watch@.service" \
+		"$D$(UNITDIR)/videod-web.service" "$D$(SYSCONFDIR)/init.d/videod" \
 		"$D$(PREFIX)/lib/sysusers.d/videod.conf" "$D$(PREFIX)/lib/tmpfiles.d/videod.conf" \
 		"$D$(DATADIR)/man/man8/videod.8" "$D$(DATADIR)/man/man5/videod.ini.5" \
 		"$D$(DATADIR)/bash-completion/completions/videod" "$D$(DATADIR)/zsh/site-functions/_videod"

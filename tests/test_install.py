@@ -69,6 +69,7 @@ def test_install_follows_the_fhs(root: Path) -> None:
         "usr/bin/videod": 0o755,
         "usr/lib/systemd/system/videod.service": 0o644,
         "usr/lib/systemd/system/videod-watch@.service": 0o644,
+        "usr/lib/systemd/system/videod-web.service": 0o644,
         "usr/lib/sysusers.d/videod.conf": 0o644,
         "usr/lib/tmpfiles.d/videod.conf": 0o644,
         "usr/share/man/man8/videod.8": 0o644,
