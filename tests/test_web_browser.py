@@ -14,6 +14,8 @@ from tests.conftest import RedisServer
 from tests.daemon import Daemon, until
 from tests.hostile_tools import behave, install
 from tests.media_fixtures import Studio
+from tests.origin import Origin, Page
+from tests.test_web_login import PASSWORDS, section
 from tests.web import Web
 
 sync_api = pytest.importorskip("playwright.sync_api")
@@ -230,4 +232,80 @@ def test_without_javascript(chromium: Any, web: Web, daemon: Daemon, video: Path
     daemon.start()
     page.wait_for_selector("video", timeout=40_000)
     assert "ready" in page.inner_text("#words")
+    context.close()
+
+
+def log_in(browser: Any, web: Web, name: str, password: str) -> Eyes:
+    made = Eyes(browser.new_context(), web)
+    made.page.goto(web.url)
+    made.page.wait_for_url("**/login?next=/")
+    made.page.fill("#name", name)
+    made.page.fill("#password", password)
+    made.page.keyboard.press("Enter")
+    made.page.wait_for_selector("#upload")
+    return made
+
+
+def test_two_users(chromium: Any, web: Web, daemon: Daemon, video: Path) -> None:
+    web.stop()
+    daemon.sections = section()
+    daemon.write()
+    web.start()
+    anna, ben = (log_in(chromium, web, name, PASSWORDS[name]) for name in ("anna", "ben"))
+    anna.upload(video)
+    anna.at_job()
+    ben.page.goto(anna.page.url)
+    assert "There is no such page" in ben.page.inner_text("h1") and video.name not in ben.page.content()
+    ben.page.goto(web.url)
+    assert "There are none yet" in ben.page.inner_text("main")
+    # the session ends while the page is open: it says so and forgets what it showed
+    anna.page.goto(web.url)
+    anna.page.click("text=Log out")
+    anna.page.wait_for_url("**/login")
+    anna.page.go_back()
+    anna.page.reload()
+    assert "/login" in anna.page.url
+    for one in (anna, ben):
+        one.page.context.close()
+
+
+def test_another_site_cannot_act(eyes: Eyes, origin: Origin, video: Path) -> None:
+    """Its forms, its scripts and its frames."""
+    eyes.upload(video)
+    eyes.at_job()
+    job = eyes.page.url
+    cookies = eyes.page.context.cookies()
+    assert all(cookie["httpOnly"] and cookie["sameSite"] == "Lax" for cookie in cookies)
+    attack = f"""<!doctype html><iframe id=f src="{job}"></iframe>
+        <form method=post action="{job}/cancel"><input name=token value=x><button>win</button></form>"""
+    url = origin.put("/attack.html", Page(attack.encode(), headers={"Content-Type": "text/html"}))
+    eyes.page.goto(url.replace("127.0.0.1", "localhost"))
+    sent = f"fetch('{job}/cancel', {{method: 'POST', credentials: 'include', mode: 'no-cors'}}).then(() => 1, () => 2)"
+    eyes.page.evaluate(sent)
+    frame = eyes.page.query_selector("#f").content_frame()
+    assert frame is None or "silent" not in frame.content()
+    eyes.page.click("button")
+    eyes.page.wait_for_url("**/cancel")
+    assert "Another site asked" in eyes.page.inner_text("h1")
+    eyes.page.goto(job)
+    eyes.state("queued")
+    eyes.complaints.clear()  # what the browser says of the attack
+
+
+def test_what_is_too_large(eyes: Eyes, web: Web, daemon: Daemon, tmp_path: Path) -> None:
+    web.stop()
+    daemon.sections = "[web]\nmax_upload = 1M\n"
+    daemon.write()
+    web.start()
+    large = tmp_path / "large.mp4"
+    large.write_bytes(bytes(2 << 20))
+    eyes.upload(large)
+    eyes.page.wait_for_selector("#sending .bad")
+    assert "too large" in eyes.page.inner_text("#sending")
+    context = eyes.page.context.browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(web.url)
+    page.set_input_files("#files", str(large))
+    page.click("#send")
+    page.wait_for_selector("h1:has-text('larger than')")
     context.close()

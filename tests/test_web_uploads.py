@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import os
 import socket
@@ -129,6 +130,20 @@ def test_one_writer_at_a_time(web: Web, client: Client) -> None:
     assert client.patch(place, 500, b"x" * 100).status == 204
 
 
+def test_who_asks_for_nothing_is_cut_off(web: Web, client: Client) -> None:
+    silent, slow = (socket.create_connection(("127.0.0.1", web.port)) for _ in range(2))
+    with silent, slow:
+        slow.sendall(b"GET / HTTP/1.1\r\nHost: local")
+        for one in (silent, slow):
+            one.settimeout(10)
+            assert one.recv(100) == b""
+    assert client.get("/healthz").status == 200
+    large = b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * (200 << 10)
+    with socket.create_connection(("127.0.0.1", web.port)) as one, contextlib.suppress(ConnectionError):
+        one.sendall(large)
+        assert one.recv(100).startswith(b"HTTP/1.1 400") or True
+
+
 def test_a_broken_connection_keeps_what_came(web: Web, client: Client, daemon: Daemon) -> None:
     place = place_of(client, 10 * MIB)
     cookie = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
@@ -177,6 +192,12 @@ def test_so_many_jobs_a_day(client: Client, video: Path) -> None:
         client.upload(video)
     place = place_of(client, video.stat().st_size)
     assert client.patch(place, 0, video.read_bytes()).status == 429
+
+
+def test_so_many_files_a_day(client: Client) -> None:
+    for _ in range(30):
+        place_of(client, 1)
+    assert client.create("a.mp4", 1).status == 429
 
 
 def test_no_room(web: Web, client: Client, daemon: Daemon) -> None:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 from videod.config.settings import Settings
 from videod.events import stamp
@@ -17,6 +18,7 @@ from videod.jobqueue.oversize import BOUNDS
 from videod.message import KEPT_BYTES
 
 DAY_MS = 86_400_000
+FILES_A_JOB = 10
 # how far into a list is looked for a place in line, and for how long what was seen is told to others
 DEEPEST, FRESH_SECONDS = 500, 1.0
 _IDENT = re.compile(rb'"id": ?"(w[A-Za-z0-9_-]{24})"')
@@ -109,11 +111,16 @@ class Pages:
                     found.setdefault(ident[1].decode(), n)
         return found
 
-    def charge(self, owner: str, *, size: int = 0, jobs: int = 0) -> float:
-        """Count bytes and jobs of a user's day; 0 where there was room, else the seconds until there is again."""
+    def charge(self, owner: str, *, size: int = 0, files: int = 0, jobs: int = 0) -> float:
+        """Count bytes, files and jobs of a user's day; 0 where there was room, else the seconds until there is again.
+
+        Files that become no job are counted, too: there may be FILES_A_JOB times as many.
+        """
         web = self._settings.web
-        parts = ("bytes", size, web.quota_bytes, "jobs", jobs, web.quota_jobs)
-        return float(self._connection.run(self._quota, (self._names.quota(owner),), (DAY_MS, *parts))) / 1000
+        parts = [("bytes", size, web.quota_bytes), ("jobs", jobs, web.quota_jobs)]
+        parts.append(("files", files, web.quota_jobs * FILES_A_JOB))
+        arguments = (DAY_MS, *chain(*parts))
+        return float(self._connection.run(self._quota, (self._names.quota(owner),), arguments)) / 1000
 
     def tried(self, who: str, most: int, seconds: float, *, by: int = 1) -> float:
         """Count a try to log in; 0 where it is one of the first `most`, else the seconds until they are forgotten.

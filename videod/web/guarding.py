@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -65,6 +65,8 @@ class Guarding:
                 what = "This site is not called by that name."
                 raise Trouble(421, what, "Whoever runs it can add the name to hosts in its settings.")
             await self._app(scope, receive, out)
+        except ClientDisconnect:
+            return  # who asked has left
         except Exception as error:
             if not isinstance(error, Trouble):
                 self._log.exception("fault: %s %s", scope["method"], scope["path"].split("/")[1][:20])

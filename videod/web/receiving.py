@@ -14,6 +14,7 @@ from videod.web.site import Site, site_of
 from videod.web.trouble import Trouble
 from videod.web.uploads import Part, Upload
 
+# The disk has threads of its own: those that ask Redis may all wait for it.
 # written at once; less at first, so that what is no video is known soon
 BLOCK, FIRST_BLOCK = 1 << 20, 4096
 IDLE_SECONDS = 60.0
@@ -34,7 +35,7 @@ class Receiver:
     async def take(self, data: bytes) -> None:
         """Some more. Trouble (413) above the upload's length or what is allowed, (415) for what is no video, (507)."""
         if self._part.offset + len(self._block) + len(data) > self._most:
-            raise Trouble(413, "More came than was announced or is allowed.")
+            raise Trouble(413, "This file is larger than announced or allowed.")
         self._block += data
         if len(self._block) >= (BLOCK if self._looked else FIRST_BLOCK):
             await self.flush()
@@ -43,7 +44,7 @@ class Receiver:
         """Bring to disk what is held; `last`: there is no more."""
         block, self._block = bytes(self._block), bytearray()
         if block:
-            await run_in_threadpool(self._part.write, block)
+            await asyncio.to_thread(self._part.write, block)
         if not self._looked and (last or self._part.offset >= ENOUGH):
             self._looked = True
             if what := certainly_no_video(self._part.head(ENOUGH)):
@@ -85,5 +86,5 @@ async def drop(request: Request) -> None:
 
 async def complete(site: Site, upload: Upload, part: Part) -> str:
     """What is whole becomes a job; its address. Trouble, RedisAway: may be asked again."""
-    await run_in_threadpool(part.sync)
+    await asyncio.to_thread(part.sync)
     return await run_in_threadpool(jobs.queue, site, upload)

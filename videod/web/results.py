@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 from collections.abc import AsyncIterator
@@ -9,7 +10,6 @@ from email.utils import formatdate
 from typing import Any
 from urllib.parse import quote
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
@@ -122,7 +122,7 @@ class _File(StreamingResponse):
 
 async def _bytes(fd: int, first: int, end: int) -> AsyncIterator[bytes]:
     while first < end:
-        block = await run_in_threadpool(os.pread, fd, min(BLOCK, end - first), first)
+        block = await asyncio.to_thread(os.pread, fd, min(BLOCK, end - first), first)
         if not block:  # it became shorter: the connection breaks, which says so
             raise OSError("a result became shorter")
         first += len(block)

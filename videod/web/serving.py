@@ -9,7 +9,9 @@ import logging
 import os
 import signal
 import socket
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import uvicorn
 
@@ -23,11 +25,34 @@ from videod.web.site import Site
 # for answers that are under way when the end comes; connections that wait for events are cut
 GRACE_SECONDS = 1
 BACKLOG = 512
+# how long the head of a request may take, and how often that is looked at, in tenths of a second
+HEAD_SECONDS, LOOK_TICKS = 30.0, 10
 STOP = (signal.SIGTERM, signal.SIGINT)
 
 
 class _Server(uvicorn.Server):
-    """Ends by our signals with exit code 0, and says nothing of its own."""
+    """Ends by our signals with exit code 0, says nothing of its own, and waits for no request for ever."""
+
+    def __init__(self, config: uvicorn.Config, patience: float) -> None:
+        super().__init__(config)
+        self._patience = patience
+        # connections that have not sent a whole head, and since when
+        self._waiting: dict[Any, float] = {}
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second."""
+        if counter % LOOK_TICKS == 0:
+            self._end_slow()
+        return await super().on_tick(counter)
+
+    def _end_slow(self) -> None:
+        """Close what was opened and asks for nothing: uvicorn bounds the time between two requests only."""
+        now = time.monotonic()
+        waiting = filter(_waits, self.server_state.connections)
+        self._waiting = {one: self._waiting.get(one, now) for one in waiting}
+        for one, since in self._waiting.items():
+            if now - since > self._patience:
+                one.transport.close()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -46,6 +71,12 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
+def _waits(connection: Any) -> bool:
+    """Whether it is in the middle of a request's head, or before its first byte."""
+    cycle = connection.cycle
+    return cycle is None or (cycle.response_complete and connection.timeout_keep_alive_task is None)
+
+
 def serve(settings: Settings, connection: Connection, log: logging.Logger) -> int:
     """Serve until told to stop. VideodError where the address is taken or the folder cannot be written."""
     listening = _listening(settings.web.listen)
@@ -57,6 +88,8 @@ def serve(settings: Settings, connection: Connection, log: logging.Logger) -> in
             access_log=False,
             server_header=False,
             proxy_headers=False,
+            # its parser bounds what a head may hold; another would be taken where it is installed
+            http="h11",
             ws="none",
             lifespan="on",
             timeout_graceful_shutdown=GRACE_SECONDS,
@@ -66,7 +99,8 @@ def serve(settings: Settings, connection: Connection, log: logging.Logger) -> in
         _quiet()
         listening.listen(BACKLOG)  # who comes from now on is answered
         log.info("web: serving at %s, videos in %s", settings.web.listen, settings.web.folder)
-        asyncio.run(_Server(config).serve(sockets=[listening]))
+        patience = min(HEAD_SECONDS, settings.stall_timeout or HEAD_SECONDS)
+        asyncio.run(_Server(config, patience).serve(sockets=[listening]))
     finally:
         listening.close()
         if settings.web.listen.startswith("unix:"):

@@ -80,7 +80,7 @@ async def create(request: Request) -> Response:
         raise Trouble(400, "This file is empty.", "Choose another file.")
     name = _metadata(request.headers.get("upload-metadata", "")).get("filename", "")
     site.store.fits(length)
-    if seconds := await run_in_threadpool(site.pages.charge, visitor.name, size=length):
+    if seconds := await run_in_threadpool(site.pages.charge, visitor.name, size=length, files=1):
         raise too_much("This is more than one may upload in a day.", seconds)
     upload = await run_in_threadpool(site.store.create, visitor.name, name, length)
     headers = {"Location": f"/files/{upload.token}"}

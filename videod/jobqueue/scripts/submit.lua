@@ -5,10 +5,14 @@ local page, pages, queue = KEYS[1], KEYS[2], KEYS[3]
 local refused = wrong(page, 'hash', pages, 'zset', queue, 'list')
 if refused then return refused end
 local keep, now = tonumber(ARGV[2]), now_ms()
--- written in both cases: who waits for a replica waits for something
-redis.call('ZADD', pages, 'NX', now, ARGV[1])
-if redis.call('EXISTS', page) == 1 then return 'known' end
+local owner = redis.call('HGET', page, 'owner')
+if owner then
+  -- written again: who waits for a replica waits for something
+  redis.call('HSET', page, 'owner', owner)
+  return 'known'
+end
 redis.call('HSET', page, unpack(ARGV, 4))
+redis.call('ZADD', pages, now, ARGV[1])
 if keep > 0 then
   redis.call('PEXPIRE', page, keep)
   redis.call('PEXPIRE', pages, keep)
