@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from tests.browser import chromium, eyes, web  # noqa: F401 - for tests of pages
 from tests.daemon import BENCH_KIND, ROOT, Daemon, until
 from tests.media_fixtures import studio  # noqa: F401 - one for all modules
 from tests.transfer_fixtures import (  # noqa: F401

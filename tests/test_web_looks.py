@@ -1,0 +1,103 @@
+"""How the pages look and read: axe finds nothing serious, they fit a phone, a keyboard is enough."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser import Eyes
+from tests.daemon import Daemon
+from tests.media_fixtures import Studio
+
+axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+SERIOUS = {"serious", "critical"}
+PHONE = {"width": 360, "height": 700}
+DESK = {"width": 1280, "height": 900}
+
+
+def fits_and_reads(eyes: Eyes, name: str) -> None:
+    """In both colours and at both widths."""
+    found = []
+    for scheme in ("light", "dark"):
+        eyes.page.emulate_media(color_scheme=scheme)
+        for size in (PHONE, DESK):
+            eyes.page.set_viewport_size(size)
+            wide = eyes.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            found += [f"{name}: {wide} pixels too wide at {size['width']}"] if wide > 0 else []
+            answer = axe.Axe().run(eyes.page).response
+            found += [
+                f"{name}, {scheme}, {size['width']}: {wrong['id']}: {wrong['nodes'][0]['html'][:200]}"
+                for wrong in answer["violations"]
+                if wrong["impact"] in SERIOUS
+            ]
+    assert not found, "\n".join(found)
+
+
+def test_pages_of_who_waits(eyes: Eyes, daemon: Daemon, studio: Studio, tmp_path: Path) -> None:
+    page = eyes.page
+    page.goto(eyes.web.url)
+    fits_and_reads(eyes, "upload")
+    long = tmp_path / ("a name without end " * 10 + "<b>.mp4")
+    long.write_bytes(studio.film("silent").path.read_bytes())
+    eyes.upload(long)
+    eyes.at_job()
+    eyes.state("queued")
+    fits_and_reads(eyes, "queued")
+    daemon.start()
+    eyes.state("done")
+    fits_and_reads(eyes, "done")
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(studio.film("silent").path.read_bytes()[:3000])
+    eyes.upload(broken)
+    eyes.at_job()
+    eyes.state("dead")
+    fits_and_reads(eyes, "dead")
+    page.goto(eyes.web.url)
+    fits_and_reads(eyes, "list")
+    page.goto(eyes.web.url + "/j/w" + "x" * 24)
+    fits_and_reads(eyes, "missing")
+
+
+def test_pages_of_the_clip_maker(eyes: Eyes, daemon: Daemon, studio: Studio) -> None:
+    page = eyes.page
+    daemon.start()
+    eyes.upload(studio.film("mp4").path)
+    eyes.at_job()
+    page.goto(eyes.web.url + "/clip")
+    fits_and_reads(eyes, "clip")
+    page.click("main li button")
+    page.wait_for_selector("#player")
+    page.wait_for_function("document.querySelector('#player').readyState > 0")
+    fits_and_reads(eyes, "choose")
+    # by keyboard alone: a picture, start, another picture, end, and off it goes
+    for selector in (".picture >> nth=2", "[data-set=start]", ".picture >> nth=5", "[data-set=end]"):
+        page.focus(selector)
+        page.keyboard.press("Enter")
+        page.wait_for_function("!document.querySelector('#player').seeking")
+    start, end = float(page.input_value("#start")), float(page.input_value("#end"))
+    assert 0 < start < end < 6
+    page.focus("#end")
+    page.keyboard.press("Enter")
+    eyes.at_job()
+    eyes.state("done")
+    seconds = page.evaluate("document.querySelector('video').duration || 0")
+    assert page.wait_for_function("document.querySelector('video').readyState > 0") and seconds is not None
+    assert page.evaluate("document.querySelector('video').duration") == pytest.approx(end - start, abs=0.1)
+
+
+def test_a_keyboard_is_enough(eyes: Eyes, web: Any) -> None:
+    page = eyes.page
+    page.goto(web.url)
+    seen: list[str] = []
+    where: Callable[[], str] = lambda: page.evaluate("document.activeElement.id || document.activeElement.className")  # noqa: E731
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        seen.append(where())
+    assert seen[0] == "skip" and "files" in seen and "send" in seen
+    page.goto(web.url)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert page.evaluate("location.hash") == "#main"
