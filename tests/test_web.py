@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -108,6 +110,10 @@ def test_what_is_wrong_is_one_line(daemon: Daemon, r) -> None:
     daemon.write()
     done = run(daemon)
     assert done.returncode == 6 and "trusted_proxies" in done.stderr
+    daemon.sections = "[web]\nsecret = short\n"
+    daemon.write()
+    assert run(daemon, "--listen", "127.0.0.1:1").returncode in (1, 6)
+    assert run(daemon, "--listen", f"unix:{daemon.folder}/s").returncode == 6
     daemon.sections = "[web]\nusers = a\n"
     daemon.write()
     assert run(daemon).returncode == 6
@@ -173,5 +179,29 @@ def test_signals_end_it_within_two_seconds(web: Web, client: Client) -> None:
     assert client.get("/healthz").status == 200
     web.process.send_signal(signal.SIGINT)
     assert web.process.wait(2.5) == 0
-    until(lambda: held.recv(1000) == b"" or True, 2, "it is cut")
     held.close()
+
+
+def test_a_unix_socket(daemon: Daemon, r) -> None:
+    """For a proxy on this machine; what a killed process left is taken over, what another listens on is not."""
+    path = Path(tempfile.mkdtemp(prefix="videod-web-")) / "socket"
+    daemon.write()
+    command = [daemon.python, "-m", "videod", "-c", daemon.ini, "web", "-e", daemon.env, "--listen", f"unix:{path}"]
+
+    def answers() -> bool:
+        with socket.socket(socket.AF_UNIX) as made, contextlib.suppress(OSError):
+            made.connect(str(path))
+            made.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            return made.recv(100).startswith(b"HTTP/1.1 200")
+        return False
+
+    for number in (signal.SIGKILL, signal.SIGTERM):
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        until(answers, 20, "it serves")
+        assert path.stat().st_mode & 0o777 == 0o660
+        if number == signal.SIGTERM:
+            assert "another program listens there" in run(daemon, "--listen", f"unix:{path}").stderr
+        process.send_signal(number)
+        process.wait(10)
+    assert not path.exists()
+    path.parent.rmdir()

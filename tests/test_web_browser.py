@@ -93,6 +93,7 @@ def test_several_files_dropped(eyes: Eyes, daemon: Daemon, video: Path, tmp_path
     eyes.state("queued")
 
 
+@pytest.mark.long
 def test_reload_and_restarts_at_each_stage(
     eyes: Eyes, chromium: Any, web: Web, daemon: Daemon, redis_server: RedisServer, video: Path
 ) -> None:

@@ -122,7 +122,11 @@ class Web:
         "127.0.0.1:8080", visitors.listen, "host:port, or unix:/path; beyond loopback only with a login"
     )
     folder: str = option("", v.path, "uploads and their results; empty: state_dir/web")
-    secret: str = option("", v.text, "key that cookies are signed with; empty: one that is made once in the folder")
+    secret: str = option(
+        "",
+        v.text,
+        "key that cookies are signed with, 32 characters or more; empty: one that is made once in the folder",
+    )
     users: tuple[visitors.Account, ...] = option(
         "", visitors.users, "name, role and hash, one a line; roles: watch, submit, admin"
     )

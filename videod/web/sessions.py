@@ -14,11 +14,14 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 from starlette.types import Scope
 
 from videod.config.settings import Settings
+from videod.errors import ConfigError
 
 COOKIE = "videod"
 # a login ends after a week; a browser that nobody logged in with is known by its number for a year
 LOGIN_SECONDS, BROWSER_SECONDS = 7 * 86400, 365 * 86400
 KEY = "videod.session"
+# who guesses it is whoever they like
+LEAST_KEY = 32
 
 
 @dataclass
@@ -46,10 +49,13 @@ class Session:
 
 
 class Sessions:
-    """Reads and writes the cookie."""
+    """Reads and writes the cookie. ConfigError for a key that is too short."""
 
     def __init__(self, settings: Settings) -> None:
         self._key = settings.web.secret.encode() or _made_once(Path(settings.web.folder))
+        if len(self._key) < LEAST_KEY:
+            where = "secret" if settings.web.secret else f"folder: {settings.web.folder}/secret"
+            raise ConfigError(f"[web] {where}: {settings.file}: must have {LEAST_KEY} characters or more")
         self._cookies = URLSafeTimedSerializer(self._key, salt="videod session")
 
     def of(self, scope: Scope, cookie: str) -> Session:

@@ -45,6 +45,8 @@ async def _now_and_then(site: Site) -> None:
             await run_in_threadpool(sweep, site)
         except (RedisAway, OSError) as error:
             site.log.warning("web: expired files stay for now: %s", error)
+        except Exception:
+            site.log.exception("fault: expired files stay for now")
         await asyncio.sleep(EVERY_SECONDS)
 
 

@@ -107,10 +107,9 @@ class Store:
         if not TOKEN.fullmatch(token):
             return None
         try:
-            values = json.loads((self.folder / token / INFO).read_bytes())
-        except FileNotFoundError:
+            return Upload(**json.loads((self.folder / token / INFO).read_bytes()))
+        except (FileNotFoundError, ValueError, TypeError):  # or emptied by a power cut
             return None
-        return Upload(**values)
 
     def path(self, upload: Upload) -> Path:
         """Where its file is."""

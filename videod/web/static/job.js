@@ -17,6 +17,7 @@ const ended = (state) => over(state) || state === "dead" || state === "cancelled
 
 function say(text) {
   if (said.textContent !== text) said.textContent = text;
+  said.classList.toggle("heard", text === document.querySelector("#words")?.textContent);
 }
 
 // The same page as without this script, so that there is one way to show a job.
