@@ -86,7 +86,10 @@ function listen() {
     source.addEventListener(name, (event) => apply(JSON.parse(event.data)));
   }
   source.onerror = () => {
-    if (source?.readyState !== EventSource.CLOSED) { if (opened) say(LOST); return; }
+    if (source?.readyState !== EventSource.CLOSED) {
+      if (opened) say(LOST); else watch(POLL);
+      return;
+    }
     source = null;
     watch(0);
     if (opened) setTimeout(() => { if (!source && !over(current)) listen(); }, SLOW);
