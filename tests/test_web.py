@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import shutil
 import signal
 import socket
 import subprocess
@@ -205,3 +206,53 @@ def test_a_unix_socket(daemon: Daemon, r) -> None:
         process.wait(10)
     assert not path.exists()
     path.parent.rmdir()
+
+
+def test_failed_cancelled_and_tried_again(
+    web: Web, client: Client, daemon: Daemon, video: Path, tmp_path: Path, r
+) -> None:
+    first = client.upload(video)
+    assert client.post(f"{first}/cancel").headers["location"] == first
+    assert client.state(first)["state"] == "cancelled"
+    daemon.start(max_worker=1)
+    assert client.post(f"{first}/retry").status == 303
+    assert client.ended(first)["state"] == "done"
+    noise = tmp_path / "noise.mp4"
+    noise.write_bytes(bytes(range(256)) * 400)
+    second = client.upload(noise)
+    state = client.ended(second)
+    assert state["state"] == "dead" and "no moving picture" in state["words"]
+    assert set(state) == {"state", "place", "stage", "percent", "words", "outputs", "poster"}
+    assert r.llen("videod:dead") == 1
+    assert client.post(f"{second}/retry").status == 303
+    assert client.ended(second)["state"] == "dead"
+    assert r.llen("videod:dead") == 1
+    # without its file there is nothing to try again
+    shutil.rmtree(
+        next(path.parent for path in (daemon.state / "web/uploads").glob("*/file") if path.stat().st_size == 102400)
+    )
+    assert client.post(f"{second}/retry").status == 409 and "Upload it again" in client.page(second)
+
+
+def test_places_in_line(web: Web, client: Client, daemon: Daemon, video: Path, r) -> None:
+    pages = [client.upload(video) for _ in range(3)]
+    until(lambda: [client.state(page)["place"] for page in pages] == [1, 2, 3], 5, "places")
+    client.post(f"{pages[0]}/cancel")
+    until(lambda: [client.state(page)["place"] for page in pages[1:]] == [1, 2], 5, "places")
+    assert "Place 2 in line." in client.page(pages[2])
+
+
+def test_several_processes_show_the_same(web: Web, client: Client, daemon: Daemon, video: Path) -> None:
+    other = Web(daemon).start()
+    try:
+        data = video.read_bytes()
+        made = client.create("a.mp4", len(data)).headers["location"]
+        assert client.patch(made, 0, data[:1000]).status == 204
+        client.web = other
+        assert client.head(made).headers["upload-offset"] == "1000"
+        page = client.patch(made, 1000, data[1000:]).headers["videod-page"]
+        for one in (web, other):
+            client.web = one
+            assert client.state(page)["state"] == "queued" and page in client.page("/")
+    finally:
+        assert other.stop() == 0

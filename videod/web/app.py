@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import AsyncIterator
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -65,7 +66,7 @@ def answer(request: Request, trouble: Trouble) -> Response:
     if wants_json(request):
         return as_json(trouble)
     if isinstance(trouble, LoginNeeded) and site.access.by_password and request.method in ("GET", "HEAD"):
-        return RedirectResponse(f"/login?next={request.url.path}", 303)
+        return RedirectResponse(f"/login?next={quote(request.url.path)}", 303)
     page = site.looks.page(request, "trouble.html", trouble.status, trouble=trouble)
     if trouble.status == 503 and request.method == "GET":
         page.headers["Refresh"] = str(REFRESH_SECONDS)

@@ -17,11 +17,11 @@ from videod.events import FINAL
 from videod.jobqueue.pages import Page
 from videod.web.access import Visitor, require
 from videod.web.site import Form, Site, posted, site_of
-from videod.web.trouble import Trouble, missing
+from videod.web.trouble import Trouble, missing, too_much
 from videod.web.uploads import IDENT, Upload
 from videod.web.words import told
 
-POSTER = ".jpg"
+VIDEOS, POSTER = (".mp4", ".mov", ".mkv", ".ts"), ".jpg"
 REFRESH_SECONDS = 3
 # a job that was just taken has no record yet
 ASKED_SECONDS, LOOK_SECONDS = 3.0, 0.1
@@ -58,7 +58,7 @@ def public_state(site: Site, ident: str) -> dict[str, Any]:
     duration}]`; `poster`: its address or None. RedisAway.
     """
     page = site.pages.page(ident)
-    return shown_state(site, page) if page else _told("gone")
+    return shownshown_state(site, page) if page else _told("gone")
 
 
 def shown_state(site: Site, page: Page) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def shown_state(site: Site, page: Page) -> dict[str, Any]:
     more = {"stage": record.get("stage", ""), "percent": record.get("percent", 0), "error": record.get("error")}
     made = _told(state, **more)
     if outputs := _outputs(record):
-        videos = [one for one in outputs if file_of(one).suffix != POSTER]
+        videos = [one for one in outputs if file_of(one).suffix in VIDEOS]
         made["outputs"] = [_shown(page, one, len(videos)) for one in videos]
         posters = (f"/j/{page.id}/files/{one['n']}" for one in outputs if file_of(one).suffix == POSTER)
         made["poster"] = next(posters, None)
@@ -118,14 +118,14 @@ def show(request: Request) -> Response:
     page, visitor = page_of(request)
     if page.kind == "look":
         return RedirectResponse(f"/clip/{page.id}", 303)
-    shown = shown_state(site, page)
+    shown = shownshown_state(site, page)
     may = visitor.may("submit")
     values: dict[str, Any] = {
         "page": page,
         "job": shown,
         "may_cancel": may and shown["state"] in ("queued", "running", "retry"),
     }
-    values["may_retry"] = may and shown["state"] in ("dead", "cancelled") and _still(site, page)
+    values["may_retry"] = may and shown["state"] in ("dead", "cancelled") and _has_source(site, page)
     refresh = 0 if shown["state"] in (*FINAL, "gone") else REFRESH_SECONDS
     return site.looks.page(request, "job.html", refresh=refresh, **values)
 
@@ -153,16 +153,22 @@ def retry(request: Request, form: Form) -> Response:
     """Queue the job once more."""
     site = site_of(request)
     page, visitor = page_of(request, "submit")
-    if not _still(site, page):
+    if not _has_source(site, page):
         raise Trouble(409, "The file is not there any more.", "Please upload it again.")
+    _charge(site, visitor.name)
     answer = site.steer.retry(page.id, _entry(site, page.id))
     site.log.info("web: %s: retry by %s: %s", page.id, visitor.name, answer)
     return RedirectResponse(f"/j/{page.id}", 303)
 
 
-def _still(site: Site, page: Page) -> bool:
-    """Whether its upload is there, if it has one."""
+def _has_source(site: Site, page: Page) -> bool:
+    """Whether what the job is made of is there; what was not uploaded here is looked for by the daemon."""
     return not page.upload or site.store.find(page.upload) is not None
+
+
+def _charge(site: Site, name: str) -> None:
+    if seconds := site.pages.charge(name, jobs=1):
+        raise too_much("These are enough videos for today.", seconds)
 
 
 def _entry(site: Site, ident: str) -> bytes:
@@ -193,8 +199,8 @@ def submit(site: Site, owner: str, name: str, message: dict[str, Any], upload: s
     Trouble (429) over the quota, RedisAway.
     """
     settings, ident = site.settings, message["id"]
-    if site.pages.page(ident) is None and (seconds := site.pages.charge(owner, jobs=1)):
-        raise Trouble(429, "These are enough videos for today.", headers={"Retry-After": str(round(seconds))})
+    if site.pages.page(ident) is None:
+        _charge(site, owner)
     shared = any(str(site.store.folder).startswith(path.rstrip("/") + "/") for path in settings.shared_paths)
     node = None if shared else settings.node
     target = "file://" + quote(str(site.store.results / ident)) + "/{id}-{n}.{ext}"
