@@ -8,14 +8,11 @@ import shutil
 from typing import Any
 
 from videod.cli.where import browse
-from videod.errors import BadMessage, UsageError, VideodError
-from videod.job import head
-from videod.jobqueue.browse import Browse
+from videod.errors import UsageError, VideodError
+from videod.jobqueue.search import WAITING, waiting
 from videod.logs import visible
-from videod.message import read_envelope, read_message
 from videod.redact import hide_message
 
-WAITING = 100
 STATES = ("running", "waiting", "retry", "requeued", "done", "dead", "cancelled", "duplicate")
 
 
@@ -27,8 +24,8 @@ def list_(arguments: argparse.Namespace) -> int:
     found = [_brief(record) for record in jobs.jobs()]
     found.sort(key=lambda job: str(job.get("taken_at", "")), reverse=True)
     known = {job["id"] for job in found}
-    waiting = [job for job in _waiting(jobs, here.settings) if job["id"] not in known or not job["id"]]
-    shown = [job for job in waiting + found if arguments.state in (None, job["state"])]
+    coming = [job for job in waiting(jobs, here.settings, WAITING) if job["id"] not in known or not job["id"]]
+    shown = [job for job in coming + found if arguments.state in (None, job["state"])]
     if arguments.json:
         print(json.dumps(shown))
         return 0
@@ -42,7 +39,7 @@ def show(arguments: argparse.Namespace) -> int:
     here, jobs = browse(arguments.config, arguments.env)
     record = jobs.job(arguments.id)
     if record is None:
-        record = next((job for job in _waiting(jobs, here.settings) if job["id"] == arguments.id), None)
+        record = next((job for job in waiting(jobs, here.settings, WAITING) if job["id"] == arguments.id), None)
     if record is None:
         raise VideodError(f"no job of this id: {arguments.id}: it never came, or its record expired")
     if isinstance(record.get("message"), str):
@@ -63,22 +60,6 @@ def show(arguments: argparse.Namespace) -> int:
 
 def _brief(record: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in record.items() if value not in ("", {})}
-
-
-def _waiting(jobs: Browse, settings: Any) -> list[dict[str, Any]]:
-    found = []
-    for name, element, size in jobs.waiting(WAITING):
-        try:
-            envelope = read_envelope(element)
-            raw = envelope.raw if envelope else element
-            known = head(read_message(raw), settings)
-            ident, kind = (envelope.id if envelope else known.id) or "", known.kind
-        except BadMessage:
-            raw, ident, kind = element, "", "?"
-        text = hide_message(raw.decode("utf-8", "replace"))[:2000]
-        text = text if size == len(element) else f"too large, {size} bytes: {text}"
-        found.append({"id": ident, "kind": kind, "state": "waiting", "list": name, "message": text})
-    return found
 
 
 def _line(job: dict[str, Any]) -> str:

@@ -13,8 +13,8 @@ from videod.jobqueue.names import Names
 from videod.jobqueue.oversize import BOUNDS
 from videod.message import KEPT_BYTES
 
-JSON_FIELDS = ("error", "outputs", "warnings")
-NUMBERS = ("attempt", "crashes", "tool_crashes", "percent")
+JSON_FIELDS = ("error", "outputs", "warnings", "stages")
+NUMBERS = ("attempt", "crashes", "tool_crashes", "percent", "seconds", "fetched_bytes", "cpu_seconds")
 HIDDEN = ("token",)
 MOST_RUNNING = 1000
 BRIEF = ("kind", "state", "node", "stage", "percent", "attempt", "taken_at", "ended_at", "error")
@@ -33,28 +33,28 @@ class Browse:
         if not flat:
             return None
         pairs = flat.items() if isinstance(flat, dict) else zip(flat[::2], flat[1::2], strict=True)
-        record = {_text(name): _text(value) for name, value in pairs}
-        return {"id": ident, **{name: _typed(name, text) for name, text in record.items() if name not in HIDDEN}}
+        record = {text_of(name): text_of(value) for name, value in pairs}
+        return {"id": ident, **{name: typed(name, text) for name, text in record.items() if name not in HIDDEN}}
 
     def ended(self, idents: Sequence[str]) -> dict[str, tuple[str, Any]]:
         """State and error of those of these jobs that have ended."""
         rows = self._connection.many([("HMGET", self._names.job(ident), "state", "error") for ident in idents])
         found = {}
         for ident, (state, error) in zip(idents, rows, strict=True):
-            if state is not None and _text(state) in FINAL:
-                found[ident] = (_text(state), None if error is None else _typed("error", _text(error)))
+            if state is not None and text_of(state) in FINAL:
+                found[ident] = (text_of(state), None if error is None else typed("error", text_of(error)))
         return found
 
     def jobs(self) -> Iterator[dict[str, Any]]:
         """All job records in brief, in no order."""
         cursor, begin = 0, self._names.job("")
         while True:
-            cursor, keys = self._connection.call("SCAN", cursor, "MATCH", _glob(begin) + "*", "COUNT", 500)
+            cursor, keys = self._connection.call("SCAN", cursor, "MATCH", glob(begin) + "*", "COUNT", 500)
             records = self._connection.many([("HMGET", key, *BRIEF) for key in keys])
             for key, values in zip(keys, records, strict=True):
-                pairs = ((name, _text(value)) for name, value in zip(BRIEF, values, strict=True) if value is not None)
-                if record := {name: _typed(name, text) for name, text in pairs}:
-                    yield {"id": _text(key)[len(begin) :], **record}
+                pairs = ((name, text_of(value)) for name, value in zip(BRIEF, values, strict=True) if value is not None)
+                if record := {name: typed(name, text) for name, text in pairs}:
+                    yield {"id": text_of(key)[len(begin) :], **record}
             if int(cursor) == 0:
                 return
 
@@ -93,7 +93,7 @@ class Browse:
         """The nodes by name."""
         flat = self._connection.call("HGETALL", self._names.nodes)
         pairs = flat.items() if isinstance(flat, dict) else zip(flat[::2], flat[1::2], strict=True)
-        return {_text(name): _object(entry) for name, entry in pairs}
+        return {text_of(name): _object(entry) for name, entry in pairs}
 
     def dead(self) -> list[bytes]:
         """The dead list, newest first."""
@@ -104,7 +104,8 @@ class Browse:
         return bool(self._connection.call("LREM", self._names.dead, 1, entry))
 
 
-def _typed(name: str, text: str) -> Any:
+def typed(name: str, text: str) -> Any:
+    """A field of a record as what it is."""
     if name in JSON_FIELDS:
         return _object(text.encode())
     if name in NUMBERS:
@@ -120,9 +121,11 @@ def _object(text: bytes) -> Any:
         return {}
 
 
-def _glob(text: str) -> str:
+def glob(text: str) -> str:
+    """A pattern that fits this text alone."""
     return "".join("\\" + char if char in "*?[]\\" else char for char in text)
 
 
-def _text(value: bytes) -> str:
+def text_of(value: bytes) -> str:
+    """Whatever bytes these are."""
     return value.decode("utf-8", "replace")

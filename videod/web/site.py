@@ -15,7 +15,9 @@ from starlette.responses import Response
 from videod.config.settings import Settings
 from videod.jobqueue import Connection
 from videod.jobqueue.browse import Browse
+from videod.jobqueue.figures import Figures
 from videod.jobqueue.pages import Pages
+from videod.jobqueue.search import Search
 from videod.jobqueue.steer import Steer
 from videod.web.access import FORM_TOKEN, Access
 from videod.web.hub import Hub
@@ -42,6 +44,8 @@ class Site:
     access: Access
     looks: Looks
     hub: Hub
+    search: Search
+    figures: Figures
     log: logging.Logger
 
     @classmethod
@@ -49,7 +53,9 @@ class Site:
         """The site of these settings. OSError where its folder cannot be written."""
         browse, steer, pages = Browse(settings, connection), Steer(settings, connection), Pages(settings, connection)
         store, access = Store(settings), Access(settings)
-        return cls(settings, connection, browse, steer, pages, store, access, Looks(), Hub(pages.place), log)
+        search, figures = Search(settings, connection, browse), Figures(settings, connection)
+        rooms = (browse, steer, pages, store, access, Looks(), Hub(pages.place), search, figures)
+        return cls(settings, connection, *rooms, log)
 
 
 def site_of(request: HTTPConnection) -> Site:

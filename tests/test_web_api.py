@@ -1,0 +1,338 @@
+"""The API: what it tells and does, who may, and that it does what its description says, whatever comes in."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import urllib3
+
+pytest.importorskip("starlette")
+
+from tests.daemon import ROOT, Daemon, events, final, push, until
+from tests.web import Client, Web
+from videod.config import Settings, load
+from videod.jobqueue import Connection
+from videod.jobqueue import search as searching
+from videod.jobqueue.browse import Browse
+from videod.jobqueue.search import Search, Wanted
+
+API = "/api/v1"
+SECRET = "hunter2-very-secret"
+TOKENS = {"eye": "watch", "one": "submit", "two": "submit", "boss": "admin"}
+SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
+
+
+@pytest.fixture
+def web(daemon: Daemon, r) -> Iterator[Web]:
+    made = Web(daemon).start()
+    yield made
+    assert made.stop() == 0
+    assert "Traceback" not in made.log and "fault" not in made.log, made.log
+
+
+@pytest.fixture
+def closed(daemon: Daemon, r) -> Iterator[Web]:
+    """A site with a login: one token for each role."""
+    lines = "".join(f"\n    {n} {role} {hashlib.sha256(n.encode()).hexdigest()}" for n, role in TOKENS.items())
+    daemon.sections = f"[web]\ntokens ={lines}\n"
+    made = Web(daemon).start()
+    yield made
+    made.stop()
+    assert "Traceback" not in made.log and "fault" not in made.log, made.log
+
+
+class Program:
+    """Asks the API."""
+
+    def __init__(self, web: Web, token: str = "") -> None:
+        self._client = Client(web, {"Authorization": f"Bearer {token}"} if token else {})
+
+    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+        more = (
+            {"body": json.dumps(body).encode(), "headers": {"Content-Type": "application/json"}}
+            if body is not None
+            else {}
+        )
+        more["headers"] = {**more.get("headers", {}), **headers}
+        done = self._client.ask(method, API + path, **more)
+        kind = done.headers["content-type"]
+        assert kind == ("application/json" if done.status < 400 else "application/problem+json"), (done.status, kind)
+        return done.status, json.loads(done.data)
+
+    def get(self, path: str) -> Any:
+        status, found = self.ask("GET", path)
+        assert status == 200, found
+        return found
+
+    def post(self, path: str, body: Any = None) -> Any:
+        status, found = self.ask("POST", path, body)
+        assert status in (200, 201), found
+        return found
+
+
+# ------------------------------------------------------------- what it tells
+def test_status_nodes_queues_figures(daemon: Daemon, r, web: Web) -> None:
+    daemon.command("start", "prod")
+    ours = Program(web)
+    push(r, {"id": "a", "kind": "sleep"}, {"id": "b", "kind": "sleep", "fail": "damaged"})
+    final(r, "a"), final(r, "b")
+    status = ours.get("/status")
+    assert (status["nodes"], status["slots"], status["dead"], status["waiting"]) == (1, 4, 1, 0)
+    assert ours.get("/nodes")["nodes"][daemon.node]["state"] == "running"
+    assert {queue["name"]: queue["length"] for queue in ours.get("/queues")}["videod:dead"] == 1
+    figures = ours.get("/figures")
+    assert {(f["kind"], f["outcome"]): f["number"] for f in figures["ended"]} == {
+        ("sleep", "done"): 1,
+        ("sleep", "dead"): 1,
+    }
+    assert len(figures["hours"]) == 24 and len(figures["minutes"]) == 12
+    assert sum(bar["ended"]["done"] for bar in figures["minutes"]) == 1
+
+
+def test_jobs_are_found(daemon: Daemon, r, web: Web) -> None:
+    daemon.command("start", "prod")
+    ours = Program(web)
+    for n in range(5):
+        push(r, {"id": f"a{n}", "kind": "sleep"})
+        final(r, f"a{n}")
+    push(r, {"id": "bad", "kind": "sleep", "fail": "damaged"}, "/nowhere.mp4", queue="video_info_queue")
+    final(r, "bad")
+    until(lambda: r.llen("videod:dead") == 2, 10, "both are dead")
+    daemon.command("pause")
+    until(lambda: "paused" in daemon.log, 10, "it pauses")
+    push(r, {"id": "late", "kind": "clip", "url": f"http://u:{SECRET}@192.0.2.1/x"})
+
+    def ids(query: str) -> list[str]:
+        return [job["id"] for job in ours.get(f"/jobs?{query}")["jobs"]]
+
+    assert ids("")[0] == "late" and len(ids("")) == 8
+    assert ids("state=done") == ["a4", "a3", "a2", "a1", "a0"]
+    assert ids("state=waiting") == ["late"]
+    assert ids("kind=sleep&state=dead") == ["bad"] == ids("text=DAMAGED")
+    assert ids(f"node={daemon.node}&state=done&limit=2") == ["a4", "a3"]
+    assert ids("node=other") == [] == ids("until=2026-01-01T00:00:00Z") == ids("since=2999-01-01T00:00:00%2B01:00")
+    assert len(ids("since=2026-01-01T00:00:00Z")) == 7
+    page = ours.get("/jobs?state=done&limit=2")
+    second = ours.get(f"/jobs?state=done&limit=2&before={page['before'].replace(' ', '%20')}")
+    assert [job["id"] for job in second["jobs"]] == ["a2", "a1"] and page["complete"]
+    # what is hidden cannot be guessed letter by letter
+    assert ids("text=192.0.2.1") == ["late"] and ids(f"text={SECRET[:4]}") == []
+    shown = ours.get("/jobs/late")
+    assert shown["state"] == "waiting" and SECRET not in json.dumps(shown)
+
+
+def test_one_job_whole(daemon: Daemon, r, web: Web) -> None:
+    daemon.start(retry_delay=0.01, max_attempts=2)
+    push(r, {"id": "a", "kind": "sleep", "fail": "fetch_failed", "upload": f"http://u:{SECRET}@192.0.2.1/x"})
+    final(r, "a")
+    found = Program(web).get("/jobs/a")
+    assert [event["event"] for event in found["events"]] == ["started", "retry", "started", "dead"]
+    assert found["attempt"] == 2 and found["error"]["code"] == "fetch_failed" and "fetch_failed" in found["log"]
+    assert found["stages"] == {} and found["seconds"] >= 0
+    assert SECRET not in found["message"] and "token" not in found
+
+
+# ------------------------------------------------------------- what it does
+def test_push_cancel_retry(daemon: Daemon, r, web: Web) -> None:
+    daemon.command("start", "prod")
+    ours = Program(web)
+    assert ours.post("/jobs", {"id": "a", "kind": "sleep", "seconds": 60}) == {"id": "a"}
+    assert json.loads(r.hget("videod:job:a", "message") or '{"public_only":true}')["public_only"] is True
+    until(lambda: r.hget("videod:job:a", "state") == "running", 10, "it runs")
+    assert ours.post("/jobs/a/cancel") == {"id": "a", "state": "cancelled"}
+    assert ours.ask("POST", "/jobs/a/cancel")[0] == 409
+    assert ours.post("/jobs/a/retry") == {"id": "a", "state": "queued"}
+    until(lambda: r.hget("videod:job:a", "state") == "running", 10, "it runs again")
+    assert ours.ask("POST", "/jobs/a/retry")[0] == 409
+    assert ours.post("/jobs/a/cancel")["state"] == "cancelled"
+    for path in ("/jobs/nope/cancel", "/jobs/nope/retry"):
+        assert ours.ask("POST", path)[0] == 404
+    assert ours.post("/jobs", {"kind": "sleep"})["id"]
+    for body in ({"kind": "nope"}, {"url": "ftp://x"}, {"kind": "sleep", "strat": 1}, {}):
+        assert ours.ask("POST", "/jobs", body)[0] == 422, body
+
+
+def test_pause_and_resume(daemon: Daemon, r, web: Web) -> None:
+    daemon.command("start", "prod")
+    ours = Program(web)
+    assert ours.post("/pause", {"why": "tea"}) == {"node": "*"}
+    until(lambda: ours.get("/nodes")["nodes"][daemon.node]["paused"] == "tea", 10, "it pauses")
+    assert ours.get("/status")["paused"] == "tea"
+    assert ours.post("/resume", {}) == {"node": "*"}
+    assert ours.post("/pause", {"node": daemon.node})["node"] == daemon.node
+    assert ours.ask("POST", "/resume", {"node": "other"})[0] == 409
+    assert ours.post("/resume", {"node": daemon.node})["node"] == daemon.node
+
+
+def test_dead_letters(daemon: Daemon, r, web: Web) -> None:
+    daemon.command("start", "prod")
+    ours = Program(web)
+    push(r, *({"id": f"d{n}", "kind": "sleep", "fail": "damaged"} for n in range(4)))
+    until(lambda: r.llen("videod:dead") == 4, 10, "all are dead")
+    assert ours.get("/dead?limit=3")["length"] == 4 and len(ours.get("/dead?limit=3")["dead"]) == 3
+    assert ours.post("/dead/drop", {"ids": ["d1", "nope"]}) == {"ids": ["d1"]}
+    assert ours.post("/dead/retry", {"ids": ["d2"]}) == {"ids": ["d2"]}
+    until(lambda: len([e for e in events(r, "d2") if e["event"] == "dead"]) == 2, 10, "it ran again")
+    assert sorted(ours.post("/dead/retry", {"all": True})["ids"]) == ["d0", "d2", "d3"]
+    until(lambda: r.llen("videod:dead") == 3, 10, "all are dead again")
+    assert len(ours.post("/dead/drop", {"all": True})["ids"]) == 3
+    for body in ({}, {"all": False}, {"ids": []}, {"ids": "d1"}, {"ids": ["../x"]}, {"which": 1}):
+        assert ours.ask("POST", "/dead/drop", body)[0] == 422, body
+
+
+# ------------------------------------------------------------- who may
+def test_roles(closed: Web) -> None:
+    asked = {
+        ("GET", "/status"): "watch", ("GET", "/nodes"): "watch", ("GET", "/queues"): "watch",
+        ("GET", "/jobs"): "watch", ("GET", "/figures"): "watch", ("GET", "/dead"): "admin",
+        ("POST", "/jobs"): "submit", ("POST", "/jobs/x/cancel"): "submit", ("POST", "/jobs/x/retry"): "submit",
+        ("POST", "/pause"): "admin", ("POST", "/resume"): "admin", ("POST", "/dead/retry"): "admin",
+        ("POST", "/dead/drop"): "admin",
+    }  # fmt: skip
+    order = ("watch", "submit", "admin")
+    for (method, path), needed in asked.items():
+        for token, role in TOKENS.items():
+            status, _ = Program(closed, token).ask(method, path, {} if method == "POST" else None)
+            assert (status == 403) == (order.index(role) < order.index(needed)), (method, path, role, status)
+        for program in (Program(closed), Program(closed, "wrong")):
+            assert program.ask(method, path, {} if method == "POST" else None)[0] == 401
+    described = Program(closed).get("/openapi.json")
+    paths = {(method.upper(), path.removeprefix(API)) for path, ops in described["paths"].items() for method in ops}
+    assert {(method, path.replace("/x/", "/{id}/")) for method, path in asked} | {("GET", "/jobs/{id}")} == paths
+
+
+def test_nobody_sees_the_jobs_of_others(closed: Web, daemon: Daemon, r) -> None:
+    daemon.write(allow_hosts="* 127.0.0.1")
+    one, two, eye, boss = (Program(closed, name) for name in ("one", "two", "eye", "boss"))
+    status, made = one.ask("POST", "/jobs", {"url": "http://8.8.8.8/film.mp4", "start": 1, "end": 2})
+    assert status == 201, made
+    job = f"/jobs/{made['id']}"
+    message = json.loads(r.lindex(f"video_info_queue@{daemon.node}", 0))
+    assert message["public_only"] is True and message["upload"].endswith(made["id"] + "/{id}-{n}.{ext}")
+    assert one.get(job)["state"] == boss.get(job)["state"] == "waiting"
+    for program in (two, eye):
+        assert program.ask("GET", job)[0] == 404 and program.get("/jobs")["jobs"] == []
+        assert program.get("/nodes")["nodes"] == {}
+    assert two.ask("POST", f"{job}/cancel")[0] == two.ask("POST", f"{job}/retry")[0] == 404
+    assert one.post(f"{job}/cancel")["state"] == "cancelled"
+    assert [found["id"] for found in one.get("/jobs?state=cancelled")["jobs"]] == [made["id"]]
+
+
+@pytest.mark.parametrize("more", [
+    {"id": "mine"}, {"node": "n"}, {"upload": "file:///tmp/x"}, {"reply_to": "x"}, {"url": "/etc/passwd"},
+    {"url": "file:///etc/passwd"}, {"kind": "recording", "recorder": "10.0.0.1"}, {"public_only": False},
+    {"clips": [{"start": 1, "upload": "/tmp/x"}]}, {"url": "http://10.0.0.1/x"}, {"url": "http://127.0.0.1/x"},
+    {"task_id": "t", "task_info": []}, {"kind": "download", "files": [{"url": "http://8.8.8.8/x", "name": "x"}]},
+    {"again": True}, {"callback": "http://10.1.2.3/x"}, {"url": "s3://bucket/x"},
+])  # fmt: skip
+def test_what_only_admins_may_say(closed: Web, r, more: dict[str, Any]) -> None:
+    body = {"url": "http://8.8.8.8/x.mp4", **more}
+    assert Program(closed, "one").ask("POST", "/jobs", body)[0] == 422
+    assert not list(r.scan_iter("video_info_queue*")) and not list(r.scan_iter("videod:page*"))
+
+
+def test_another_site_cannot_ask_in_somebodys_name(web: Web, r) -> None:
+    client = Client(web)
+    client.token()  # a browser that was here
+    body = {"body": b'{"kind":"sleep"}', "headers": {"Content-Type": "application/json"}}
+    for more in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {}, {"X-CSRF-Token": "0" * 64}):
+        done = client.ask("POST", f"{API}/jobs", body=body["body"], headers={**body["headers"], **more})
+        assert done.status == 403, more
+    good = {**body["headers"], "Origin": web.url, "X-CSRF-Token": client.token()}
+    assert client.ask("POST", f"{API}/jobs", body=body["body"], headers=good).status == 201
+    plain = urllib3.request(
+        "POST", f"{web.url}{API}/jobs", body=b'{"kind":"sleep"}', headers={"Content-Type": "text/plain"}
+    )
+    assert plain.status == 415 and r.llen("video_info_queue") == 1
+
+
+# ------------------------------------------------------------- bounds
+@pytest.fixture
+def search(daemon: Daemon, r) -> Iterator[Search]:
+    daemon.write()
+    settings: Settings = load(str(daemon.ini)).settings("prod")
+    connection = Connection(settings)
+    yield Search(settings, connection, Browse(settings, connection))
+    connection.close()
+
+
+def test_a_search_ends_whatever_there_is(monkeypatch: pytest.MonkeyPatch, r, search: Search) -> None:
+    monkeypatch.setattr(searching, "MOST_RECORDS", 1500)
+    with r.pipeline() as pipe:
+        for n in range(2000):
+            pipe.hset(f"videod:job:j{n}", mapping={"state": "done", "kind": "clip", "taken_at": f"{n:05d}"})
+        pipe.execute()
+    found = search.find(Wanted(), 10)
+    assert not found.complete and len(found.jobs) == 10 and found.before
+    monkeypatch.setattr(searching, "MOST_RECORDS", 5000)
+    whole, before, pages = list[str](), "", 0
+    while pages < 30:
+        page = search.find(Wanted(before=before), 100)
+        whole += [job["id"] for job in page.jobs]
+        before, pages = page.before, pages + 1
+        if not before:
+            break
+    assert whole == [f"j{n}" for n in reversed(range(2000))] and page.complete
+
+
+def test_what_waits_and_since_when(r, search: Search) -> None:
+    assert all(queue["oldest_at"] is None for queue in search.queues())
+    r.hset("videod:page:" + "w" + "x" * 24, mapping={"at": "2026-11-21T10:00:00.000Z"})
+    push(r, {"id": "w" + "x" * 24, "url": "/x"}, {"id": "young", "url": "/x"})
+    push(r, "not JSON at all", queue="batch_download_tasks")
+    told = {queue["name"]: queue for queue in search.queues()}
+    assert told["video_info_queue"] == {
+        "name": "video_info_queue",
+        "length": 2,
+        "oldest_at": "2026-11-21T10:00:00.000Z",
+    }
+    assert told["batch_download_tasks"]["length"] == 1 and told["batch_download_tasks"]["oldest_at"] is None
+
+
+def test_strange_entries_are_told_as_they_are(r, search: Search) -> None:
+    r.rpush("videod:dead", "no JSON", "[1]", b"\xff", '{"id":"a","raw":"{}"}')
+    entries, length = search.dead(10)
+    assert length == 4 and entries[3]["id"] == "a"
+    assert search.drop(["a"]) == ["a"] and r.llen("videod:dead") == 3
+    r.xadd("videod:events", {"id": "a", "event": "x", "json": "no JSON"})
+    assert search.events("a") == [{}]
+
+
+# ------------------------------------------------------------- its description
+def test_the_description_is_one(web: Web) -> None:
+    validator = pytest.importorskip("openapi_spec_validator")
+    validator.validate(Program(web).get("/openapi.json"))
+
+
+def schemathesis(web: Web, folder: Path, *more: str) -> None:
+    if not (program := shutil.which("schemathesis", path=str(SCHEMATHESIS.parent))):
+        pytest.skip("needs schemathesis")
+    command = [program, "--config-file", str(ROOT / "tests/schemathesis.toml"), "run", f"{web.url}{API}/openapi.json"]
+    done = subprocess.run(
+        [*command, "--seed", "1", "--suppress-health-check", "all", "--no-color", *more],
+        capture_output=True, text=True, cwd=folder,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+
+
+def test_schemathesis(daemon: Daemon, r, web: Web, tmp_path: Path) -> None:
+    daemon.start(max_attempts=1)
+    push(r, {"id": "0", "kind": "sleep"}, {"id": "1", "kind": "sleep", "fail": "damaged"})
+    final(r, "1")
+    schemathesis(web, tmp_path, "--max-examples", "5", "--phases", "examples,coverage,fuzzing")
+
+
+@pytest.mark.long
+def test_schemathesis_at_length(daemon: Daemon, r, web: Web, tmp_path: Path) -> None:
+    daemon.start(max_attempts=1)
+    push(r, {"id": "0", "kind": "sleep"}, {"id": "1", "kind": "sleep", "fail": "damaged"})
+    final(r, "1")
+    schemathesis(web, tmp_path, "--max-examples", "100")

@@ -1,0 +1,239 @@
+"""Find jobs: by state, kind, node, time, text; one whole with its events; what waits and since when.
+
+Bounded whatever Redis holds: a look that did not see all of it says so.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from videod.config.settings import Settings
+from videod.errors import BadMessage
+from videod.job import head
+from videod.jobqueue.browse import BRIEF, Browse, glob, text_of, typed
+from videod.jobqueue.connection import Connection
+from videod.jobqueue.names import Names
+from videod.message import read_envelope, read_message
+from videod.redact import hide_message
+
+# messages looked at in each list
+WAITING = 100
+# of a message that waits, as much is shown
+SHOWN = 2000
+STATES = ("waiting", "running", "retry", "requeued", "done", "dead", "cancelled")
+PAGE = 500
+# records that one search looks at; with a text their messages are read, which may be long
+MOST_RECORDS, MOST_READ = 20_000, 2_000
+# entries of the stream that are looked through for the events of one job
+MOST_EVENTS = 20_000
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to look for; '' is anything. `since` and `until` (ISO 8601 UTC) are of the time when it was taken, `before`
+    is where the page before ended, `idents` are the only ones meant (None: all)."""
+
+    state: str = ""
+    kind: str = ""
+    node: str = ""
+    since: str = ""
+    until: str = ""
+    text: str = ""
+    before: str = ""
+    idents: Sequence[str] | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """Jobs in brief, newest first; `before` of the next page, '' where there is none; whether all were looked at."""
+
+    jobs: list[dict[str, Any]]
+    before: str
+    complete: bool
+
+
+class Search:
+    """Reads what jobqueue writes. RedisAway."""
+
+    def __init__(self, settings: Settings, connection: Connection, browse: Browse) -> None:
+        self._settings, self._connection, self._browse = settings, connection, browse
+        self._names = Names.of(settings)
+
+    def find(self, wanted: Wanted, most: int) -> Found:
+        """At most so many jobs that fit."""
+        seen, complete, fitting = set[str](), True, list[dict[str, Any]]()
+        for number, job in enumerate(self._records(wanted)):
+            if number >= (MOST_READ if wanted.text else MOST_RECORDS):
+                complete = False
+                break
+            seen.add(job["id"])
+            if _fits(job, wanted):
+                job.pop("message", None)
+                fitting.append(job)
+        if wanted.state in ("", "waiting") and not wanted.node and not wanted.since and not wanted.until:
+            for job in waiting(self._browse, self._settings, WAITING):
+                mine = wanted.idents is None or job["id"] in wanted.idents
+                if mine and job["id"] not in seen and _fits(job, wanted):
+                    fitting.append({name: job[name] for name in ("id", "kind", "state", "list")})
+        fitting.sort(key=place, reverse=True)
+        left = [job for job in fitting if not wanted.before or place(job) < wanted.before]
+        more = place(left[most - 1]) if len(left) > most else ""
+        return Found(left[:most], more, complete)
+
+    def _records(self, wanted: Wanted) -> Iterator[dict[str, Any]]:
+        fields = (*BRIEF, "message") if wanted.text else BRIEF
+        for keys in self._keys(wanted.idents):
+            rows = self._connection.many([("HMGET", key, *fields) for key in keys])
+            for key, values in zip(keys, rows, strict=True):
+                pairs = zip(fields, values, strict=True)
+                record = {name: typed(name, text_of(value)) for name, value in pairs if value is not None}
+                if record:
+                    yield {"id": text_of(key)[len(self._names.job("")) :], **record}
+
+    def _keys(self, idents: Sequence[str] | None) -> Iterator[list[bytes]]:
+        if idents is not None:
+            yield [self._names.job(ident).encode() for ident in idents]
+            return
+        cursor, seen = 0, set[bytes]()
+        while True:
+            found = self._connection.call("SCAN", cursor, "MATCH", glob(self._names.job("")) + "*", "COUNT", PAGE)
+            cursor, keys = int(found[0]), [key for key in dict.fromkeys(found[1]) if key not in seen]
+            seen.update(keys)
+            if keys:
+                yield keys
+            if cursor == 0:
+                return
+
+    def whole(self, ident: str) -> dict[str, Any] | None:
+        """All that is known of a job, secrets of its message hidden; None where nothing is."""
+        record = self._browse.job(ident)
+        if record is None:
+            found = (job for job in waiting(self._browse, self._settings, WAITING) if job["id"] == ident)
+            return next(found, None)
+        if isinstance(record.get("message"), str):
+            record["message"] = hide_message(record["message"])
+        return {**record, "events": self.events(ident)}
+
+    def events(self, ident: str) -> list[dict[str, Any]]:
+        """Those of a job that the stream still has, oldest first."""
+        found: list[dict[str, Any]] = []
+        end, looked = "+", 0
+        while looked < MOST_EVENTS:
+            rows = self._connection.call("XREVRANGE", self._names.events, end, "-", "COUNT", PAGE)
+            for _, flat in rows:
+                fields = dict(zip(flat[::2], flat[1::2], strict=True))
+                if fields.get(b"id") == ident.encode():
+                    found.append(_event(fields.get(b"json", b"")))
+                    if found[-1].get("event") == "started" and found[-1].get("attempt") == 1:
+                        return found[::-1]
+            if len(rows) < PAGE:
+                break
+            end, looked = "(" + rows[-1][0].decode(), looked + PAGE
+        return found[::-1]
+
+    def queues(self) -> list[dict[str, Any]]:
+        """Each list with its length, and since when (ISO 8601) what is next waits, where that is known."""
+        next_: dict[str, str] = {}
+        served = self._browse.waiting(1)
+        for name, element, size in served:
+            if size == len(element):
+                next_.setdefault(name, _ident(element, self._settings))
+        asked = [ident for ident in next_.values() if ident]
+        rows = self._connection.many(
+            [("HGET", key, "at" if n else "taken_at") for ident in asked for n, key in
+             enumerate((self._names.job(ident), self._names.page(ident)))]
+        )  # fmt: skip
+        since = {}
+        for n, ident in enumerate(asked):
+            since[ident] = next((text_of(value) for value in rows[2 * n : 2 * n + 2] if value), None)
+        lengths = self._browse.lengths()
+        return [
+            {"name": name, "length": length, "oldest_at": since.get(next_.get(name, "")) if length else None}
+            for name, length in lengths.items()
+        ]
+
+    # ------------------------------------------------------------- dead letters
+    def dead(self, most: int) -> tuple[list[dict[str, Any]], int]:
+        """The newest of the dead list, and how many there are."""
+        entries = self._connection.call("LRANGE", self._names.dead, 0, most - 1)
+        return [_letter(entry) for entry in entries], int(self._connection.call("LLEN", self._names.dead))
+
+    def letters(self) -> dict[str, bytes]:
+        """The newest entry of each id."""
+        return {str(_letter(entry).get("id", "")): entry for entry in reversed(self._browse.dead())}
+
+    def drop(self, idents: Sequence[str] | None) -> list[str]:
+        """Take the entries of these ids (None: all) out of the dead list; the ids of those that were there."""
+        found: dict[str, None] = {}
+        for entry in self._browse.dead():
+            ident = str(_letter(entry).get("id", ""))
+            if (idents is None or ident in idents) and self._browse.drop_dead(entry):
+                found[ident] = None
+        return list(found)
+
+
+def place(job: Mapping[str, Any]) -> str:
+    """Where a job stands among others: what waits comes first, then the newest."""
+    return f"{'~' if job['state'] == 'waiting' else job.get('taken_at', '')} {job['id']}"
+
+
+def waiting(jobs: Browse, settings: Settings, most: int) -> list[dict[str, Any]]:
+    """What waits in the lists, the next messages of each."""
+    found = []
+    for name, element, size in jobs.waiting(most):
+        try:
+            envelope = read_envelope(element)
+            raw = envelope.raw if envelope else element
+            known = head(read_message(raw), settings)
+            ident, kind = (envelope.id if envelope else known.id) or "", known.kind
+        except BadMessage:
+            raw, ident, kind = element, "", "?"
+        text = hide_message(raw.decode("utf-8", "replace"))[:SHOWN]
+        text = text if size == len(element) else f"too large, {size} bytes: {text}"
+        found.append({"id": ident, "kind": kind, "state": "waiting", "list": name, "message": text})
+    return found
+
+
+def _ident(element: bytes, settings: Settings) -> str:
+    try:
+        envelope = read_envelope(element)
+        return envelope.id if envelope else head(read_message(element), settings).id or ""
+    except BadMessage:
+        return ""
+
+
+def _fits(job: Mapping[str, Any], wanted: Wanted) -> bool:
+    exact = all(
+        not asked or job.get(name) == asked
+        for name, asked in (("state", wanted.state), ("kind", wanted.kind), ("node", wanted.node))
+    )
+    at = str(job.get("taken_at", ""))
+    if not exact or (wanted.since and at < wanted.since) or (wanted.until and not at < wanted.until):
+        return False
+    if not wanted.text:
+        return True
+    # secrets are hidden first: else one could be guessed letter by letter
+    error = job.get("error") or {}
+    told = [str(job["id"]), str(error.get("code", "")), str(error.get("message", ""))]
+    told.append(hide_message(str(job.get("message", ""))))
+    return any(wanted.text.casefold() in text.casefold() for text in told)
+
+
+def _letter(entry: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(entry)
+    except ValueError:
+        return {"raw_base64": base64.b64encode(entry).decode()}
+    return found if isinstance(found, dict) else {"raw": str(found)}
+
+
+def _event(text: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
