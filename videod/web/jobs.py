@@ -58,7 +58,7 @@ def public_state(site: Site, ident: str) -> dict[str, Any]:
     duration}]`; `poster`: its address or None. RedisAway.
     """
     page = site.pages.page(ident)
-    return shownshown_state(site, page) if page else _told("gone")
+    return shown_state(site, page) if page else _told("gone")
 
 
 def shown_state(site: Site, page: Page) -> dict[str, Any]:
@@ -118,7 +118,7 @@ def show(request: Request) -> Response:
     page, visitor = page_of(request)
     if page.kind == "look":
         return RedirectResponse(f"/clip/{page.id}", 303)
-    shown = shownshown_state(site, page)
+    shown = shown_state(site, page)
     may = visitor.may("submit")
     values: dict[str, Any] = {
         "page": page,
