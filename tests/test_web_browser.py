@@ -203,7 +203,14 @@ def test_two_users(chromium: Any, web: Web, daemon: Daemon, video: Path) -> None
     assert "There is no such page" in ben.page.inner_text("h1") and video.name not in ben.page.content()
     ben.page.goto(web.url)
     assert "There are none yet" in ben.page.inner_text("main")
-    # the session ends while the page is open: it says so and forgets what it showed
+    # the session ends while the page is open: it says so, and forgets what it showed
+    anna.page.goto(web.url)
+    kept = anna.page.context.cookies()
+    anna.page.context.clear_cookies()
+    anna.page.set_input_files("#files", str(video))
+    anna.page.click("#send")
+    anna.page.wait_for_selector("#sending .bad:has-text('You are logged out')")
+    anna.page.context.add_cookies(kept)
     anna.page.goto(web.url)
     anna.page.click("text=Log out")
     anna.page.wait_for_url("**/login")

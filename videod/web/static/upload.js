@@ -10,7 +10,12 @@ const list = document.querySelector("#sending");
 const waiting = [];
 let busy = false;
 
-class Refused extends Error {}
+class Refused extends Error {
+  constructor(words, status) {
+    super(words);
+    this.status = status;
+  }
+}
 
 const sleep = (seconds) => new Promise((done) => setTimeout(done, seconds * 1000));
 const said = (text) => { document.querySelector("#said").textContent = text; };
@@ -50,12 +55,14 @@ function ask(method, url, headers, body, item) {
   });
 }
 
-// What the server says for good; everything else may pass.
+// Why there was no success: Refused when it is for good, else words; it may pass.
 function judge(request) {
-  if (request.status < 400 || [408, 409, 423, 460].includes(request.status) || request.status >= 500) return;
+  if (!request.status) return "The connection is lost.";
+  if (request.status === 401) throw new Refused("You are logged out. Log in, and choose the file again to go on.", 401);
   let detail = "It was refused.";
   try { detail = JSON.parse(request.responseText).detail; } catch { /* no words */ }
-  throw new Refused(detail);
+  if (request.status >= 500 || [408, 409, 423, 460].includes(request.status)) return detail;
+  throw new Refused(detail, request.status);
 }
 
 class Item {
@@ -65,6 +72,7 @@ class Item {
     this.place = remembered(key(file));
     this.ended = false;
     this.told = 0;
+    this.why = "";
     this.row = document.createElement("li");
     const name = document.createElement("span");
     name.textContent = file.name;
@@ -126,8 +134,7 @@ class Item {
     const name = btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
     const headers = { "Upload-Length": String(this.file.size), "Upload-Metadata": `filename ${name}` };
     const request = await ask("POST", "/files", headers);
-    judge(request);
-    if (request.status !== 201) return false;
+    if (request.status !== 201) { this.why = judge(request); return false; }
     this.place = request.getResponseHeader("Location");
     this.offset = 0;
     remember(key(this.file), this.place);
@@ -142,7 +149,7 @@ class Item {
       this.place = null;
       return this.create();
     }
-    if (request.status !== 200) { judge(request); return false; }
+    if (request.status !== 200) { this.why = judge(request); return false; }
     this.offset = Number(request.getResponseHeader("Upload-Offset"));
     const page = request.getResponseHeader("Videod-Page");
     if (page) this.link(page);
@@ -155,7 +162,7 @@ class Item {
     const request = await ask("PATCH", this.place, headers, piece, this);
     if (this.ended) return true;
     if (request.status !== 204) {
-      if (request.status === 404) this.place = null; else judge(request);
+      if (request.status === 404) { this.place = null; this.why = "The upload is gone."; } else this.why = judge(request);
       return false;
     }
     this.offset = Number(request.getResponseHeader("Upload-Offset"));
@@ -174,12 +181,14 @@ class Item {
         known = known ? await this.send() : await this.find();
       } catch (error) {
         if (!(error instanceof Refused)) throw error;
-        if (!this.ended) { remember(key(this.file), null); this.end(error.message, true); }
+        if (this.ended) return;
+        if (![401, 403].includes(error.status)) remember(key(this.file), null);
+        this.end(error.message, true);
         return;
       }
       if (known) { wait = 1; continue; }
       if (this.ended) return;
-      this.words.textContent = "The connection is lost. Trying again …";
+      this.words.textContent = `${this.why} Trying again …`;
       await sleep(wait);
       wait = Math.min(2 * wait, LONGEST_WAIT);
     }
