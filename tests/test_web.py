@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import shutil
 import signal
 import socket
@@ -118,6 +119,13 @@ def test_what_is_wrong_is_one_line(daemon: Daemon, r) -> None:
     daemon.sections = "[web]\nusers = a\n"
     daemon.write()
     assert run(daemon).returncode == 6
+
+
+def test_without_the_extra(daemon: Daemon, tmp_path: Path) -> None:
+    (tmp_path / "starlette.py").write_text("raise ImportError('none', name='starlette')")
+    environ = {**os.environ, "PYTHONPATH": f"{tmp_path}:{os.environ['PYTHONPATH']}"}
+    done = daemon.command("web", "-e", daemon.env, env=environ)
+    assert (done.returncode, done.stderr.count("\n")) == (5, 1) and "pip install 'videod[web]'" in done.stderr
 
 
 def test_hash_and_token_for_the_ini(daemon: Daemon) -> None:

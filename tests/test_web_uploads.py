@@ -131,6 +131,7 @@ def test_one_writer_at_a_time(web: Web, client: Client) -> None:
 
 
 def test_who_asks_for_nothing_is_cut_off(web: Web, client: Client) -> None:
+    token = client.token()
     silent, slow = (socket.create_connection(("127.0.0.1", web.port)) for _ in range(2))
     with silent, slow:
         slow.sendall(b"GET / HTTP/1.1\r\nHost: local")
@@ -138,6 +139,11 @@ def test_who_asks_for_nothing_is_cut_off(web: Web, client: Client) -> None:
             one.settimeout(10)
             assert one.recv(100) == b""
     assert client.get("/healthz").status == 200
+    with socket.create_connection(("127.0.0.1", web.port)) as slow:
+        head = f"POST /logout HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\ntoken={token}"
+        slow.sendall(head.encode())
+        slow.settimeout(10)
+        assert b" 408 " in slow.recv(10_000)
     large = b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * (200 << 10)
     with socket.create_connection(("127.0.0.1", web.port)) as one, contextlib.suppress(ConnectionError):
         one.sendall(large)

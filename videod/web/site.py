@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from videod.web.trouble import Trouble
 from videod.web.uploads import Store
 
 # no form of ours is larger
-MOST_FORM, MOST_FIELDS = 64 << 10, 100
+MOST_FORM, MOST_FIELDS, FORM_SECONDS = 64 << 10, 100, 30.0
 
 Form: TypeAlias = dict[str, str]
 
@@ -75,12 +76,17 @@ def posted(work: Callable[[Request, Form], Response]) -> Callable[[Request], Any
 
 
 async def small_form(request: Request) -> Form:
-    """The fields of a form that is not multipart; empty for other bodies. Trouble (400, 413) above 64 KiB."""
+    """The fields of a form that is not multipart; empty for other bodies. Trouble (400, 408, 413 above 64 KiB)."""
     held = bytearray()
-    async for chunk in request.stream():
-        held += chunk
-        if len(held) > MOST_FORM:
-            raise Trouble(413, "This form is too large.")
+    patience = min(FORM_SECONDS, site_of(request).settings.stall_timeout or FORM_SECONDS)
+    try:
+        async with asyncio.timeout(patience):
+            async for chunk in request.stream():
+                held += chunk
+                if len(held) > MOST_FORM:
+                    raise Trouble(413, "This form is too large.")
+    except TimeoutError:
+        raise Trouble(408, "This form took too long.", "Please send it again.") from None
     kind = request.headers.get("content-type", "").partition(";")[0].strip()
     try:
         plain = held.decode() if kind == "application/x-www-form-urlencoded" else ""
