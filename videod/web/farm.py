@@ -24,6 +24,7 @@ _NAME = {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[A-Za-
 _TIME = {"type": "string", "format": "date-time"}
 _LIMIT = {"type": "integer", "minimum": 1, "maximum": 500, "default": 100}
 JOB_ID = Param("id", IDENT, "the job", "path")
+NODE = Param("node", _NAME, "a node")
 
 
 def status(asked: Asked) -> tuple[int, Any]:
@@ -129,7 +130,8 @@ def dead(asked: Asked) -> tuple[int, Any]:
 
 def letter(entry: dict[str, Any]) -> dict[str, Any]:
     """An entry of the dead list with the secrets of its message hidden."""
-    return {**entry, "raw": hide_message(entry["raw"])} if isinstance(entry.get("raw"), str) else entry
+    found = {**entry, "raw": hide_message(entry["raw"])} if isinstance(entry.get("raw"), str) else dict(entry)
+    return found if isinstance(found.get("error", {}), dict) else {**found, "error": {}}
 
 
 _FILTERS = (
