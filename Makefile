@@ -15,7 +15,7 @@ MANY       = -n 3 --dist loadfile
 TEST_PATH  = PATH="$$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 D          = $(DESTDIR)
 
-.PHONY: help venv demo test test-all soak fuzz bench man dist install uninstall clean
+.PHONY: help venv demo test test-all soak fuzz bench screens man dist install uninstall clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -48,6 +48,10 @@ fuzz: .venv/fuzz ## feed the readers what finds new branches of them, for SECOND
 bench: .venv/dev ## measure what jobs cost, beside other ways (BENCHES=clips for one of them)
 	@sh tools/packages run test
 	@for name in $(BENCHES); do echo "== $$name"; $(BIN)/python "bench/$$name.py" || exit 1; done
+
+screens: .venv/dev ## make the pictures of docs/web.md anew, by a browser
+	@sh tools/packages run test
+	$(BIN)/python -m tests.screens
 
 man: .venv/run ## write the settings into man/videod.ini.5 as they are declared
 	$(BIN)/python tools/manual.py

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.browser import Eyes
-from tests.daemon import Daemon
+from tests.daemon import Daemon, until
 from tests.media_fixtures import Studio
 
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")
@@ -70,21 +70,20 @@ def test_pages_of_the_clip_maker(eyes: Eyes, daemon: Daemon, studio: Studio) -> 
     fits_and_reads(eyes, "clip")
     page.click("main li button")
     page.wait_for_selector("#player")
-    page.wait_for_function("document.querySelector('#player').readyState > 0")
+    until(lambda: page.evaluate("document.querySelector('#player').readyState > 0"), 10, "it is so")
     fits_and_reads(eyes, "choose")
     # by keyboard alone: a picture, start, another picture, end, and off it goes
     for selector in (".picture >> nth=2", "[data-set=start]", ".picture >> nth=5", "[data-set=end]"):
         page.focus(selector)
         page.keyboard.press("Enter")
-        page.wait_for_function("!document.querySelector('#player').seeking")
+        until(lambda: page.evaluate("!document.querySelector('#player').seeking"), 10, "it is so")
     start, end = float(page.input_value("#start")), float(page.input_value("#end"))
     assert 0 < start < end < 6
     page.focus("#end")
     page.keyboard.press("Enter")
     eyes.at_job()
     eyes.state("done")
-    seconds = page.evaluate("document.querySelector('video').duration || 0")
-    assert page.wait_for_function("document.querySelector('video').readyState > 0") and seconds is not None
+    until(lambda: page.evaluate("document.querySelector('video').readyState > 0"), 10, "it is there")
     assert page.evaluate("document.querySelector('video').duration") == pytest.approx(end - start, abs=0.1)
 
 
