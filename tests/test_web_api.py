@@ -217,7 +217,8 @@ def test_nobody_sees_the_jobs_of_others(closed: Web, daemon: Daemon, r) -> None:
     job = f"/jobs/{made['id']}"
     message = json.loads(r.lindex(f"video_info_queue@{daemon.node}", 0))
     assert message["public_only"] is True and message["upload"].endswith(made["id"] + "/{id}-{n}.{ext}")
-    assert one.get(job)["state"] == boss.get(job)["state"] == "waiting"
+    assert one.get(job)["state"] == "queued" and boss.get(job)["state"] == "waiting"
+    assert not {"node", "log", "message", "origin"} & set(one.get(job))
     for program in (two, eye):
         assert program.ask("GET", job)[0] == 404 and program.get("/jobs")["jobs"] == []
         assert program.get("/nodes")["nodes"] == {}

@@ -27,7 +27,7 @@ SHOWN = 2000
 STATES = ("waiting", "running", "retry", "requeued", "done", "dead", "cancelled")
 PAGE = 500
 # records that one search looks at; with a text their messages are read, which may be long
-MOST_RECORDS, MOST_READ = 20_000, 2_000
+MOST_RECORDS, MOST_READ, READ_AT_ONCE = 20_000, 2_000, 20
 # entries of the stream that are looked through for the events of one job
 MOST_EVENTS = 20_000
 
@@ -86,7 +86,10 @@ class Search:
 
     def _records(self, wanted: Wanted) -> Iterator[dict[str, Any]]:
         fields = (*BRIEF, "message") if wanted.text else BRIEF
-        for keys in self._keys(wanted.idents):
+        # messages may be long: not many at once
+        step = READ_AT_ONCE if wanted.text else PAGE
+        pages = (keys[n : n + step] for keys in self._keys(wanted.idents) for n in range(0, len(keys), step))
+        for keys in pages:
             rows = self._connection.many([("HMGET", key, *fields) for key in keys])
             for key, values in zip(keys, rows, strict=True):
                 pairs = zip(fields, values, strict=True)

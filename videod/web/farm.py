@@ -13,13 +13,14 @@ from videod.jobqueue.steer import ALL
 from videod.redact import hide, hide_message
 from videod.web import schemas
 from videod.web.declared import IDENT, Asked, Operation, Param
+from videod.web.jobs import public_state
 from videod.web.site import Site
 from videod.web.trouble import Trouble
 
 # pages that one owner may look through
 MOST_OWN = 1000
 HOURS = 24
-PRIVATE = ("jobs", "pid", "machine", "boot", "space", "start")
+PRIVATE = ("jobs", "pid", "machine", "boot", "space", "start", "lacks")
 _NAME = {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[A-Za-z0-9_.:-]*$"}
 _TIME = {"type": "string", "format": "date-time"}
 _LIMIT = {"type": "integer", "minimum": 1, "maximum": 500, "default": 100}
@@ -74,7 +75,14 @@ def jobs(asked: Asked) -> tuple[int, Any]:
     most = values.pop("limit", _LIMIT["default"])
     own = None if asked.visitor.may("admin") else own_jobs(asked.site, asked.visitor.name)
     found = asked.site.search.find(Wanted(**values, idents=own), most)
-    return 200, {"jobs": found.jobs, "before": found.before or None, "complete": found.complete}
+    shown = found.jobs if own is None else [_public(one) for one in found.jobs]
+    return 200, {"jobs": shown, "before": found.before or None, "complete": found.complete}
+
+
+def _public(job: dict[str, Any]) -> dict[str, Any]:
+    """What may be told to who is no admin: no node, no list, of an error its code."""
+    shown = {name: value for name, value in job.items() if name not in ("node", "list", "error")}
+    return {**shown, "error": {"code": job["error"].get("code", "")}} if job.get("error") else shown
 
 
 def own_jobs(site: Site, owner: str) -> list[str]:
@@ -92,9 +100,11 @@ def may_see(asked: Asked, ident: str) -> None:
 
 
 def job(asked: Asked) -> tuple[int, Any]:
-    """All that is known of one."""
+    """All that is known of one; to who is no admin, what its page tells."""
     ident = asked.values["id"]
     may_see(asked, ident)
+    if not asked.visitor.may("admin"):
+        return 200, {"id": ident, **public_state(asked.site, ident), "page": f"/j/{ident}"}
     found = asked.site.search.whole(ident)
     if found is None:
         raise Trouble(404, "There is no such job.", "It never came, or its record expired.")

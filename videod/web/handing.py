@@ -60,7 +60,13 @@ def _push_own(site: Site, owner: str, body: Mapping[str, Any]) -> str:
     folder = "file://" + quote(str(site.store.results / ident)) + "/{id}-{n}.{ext}"
     values = {**body, "id": ident, "kind": kind, "public_only": True, "upload": folder}
     raw = json.dumps(values if shared else {**values, "node": settings.node})
-    _, node = _checked(site, raw.encode())
+    try:
+        _, node = _checked(site, raw.encode())
+    except Trouble as trouble:
+        if "may not be reached" not in trouble.what:
+            raise
+        # the text has the address that a name leads to
+        raise Trouble(422, "This address may not be reached from here.") from None
     if seconds := site.pages.charge(owner, jobs=1):
         raise too_much("These are enough videos for today.", seconds)
     site.pages.submit(Page(ident, owner, name_of(url), "", raw, ""), node)

@@ -11,7 +11,7 @@ import asyncio
 import json
 import logging
 import time
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -20,13 +20,13 @@ from typing import Any
 from starlette.concurrency import run_in_threadpool
 
 from videod.errors import RedisAway
-from videod.jobqueue.stream import Batch, Id
+from videod.jobqueue.stream import NOTHING, Batch, Entry, Id
 from videod.web.trouble import Trouble
 from videod.web.words import told
 
 BEAT_SECONDS = 15
 MOST_WATCHERS = 10_000
-# entries that are remembered for who comes again
+# jobs of which it is known when they were heard of last, for who comes again
 KEPT = 20_000
 LOOKERS = 4
 # how often those in line are told of their place
@@ -63,7 +63,8 @@ class Hub:
         self._look: Look | None = None
         self._watchers: dict[str, set[Watcher]] = {}
         self._queued: dict[str, dict[str, Any]] = {}
-        self._ring: deque[tuple[int, Id, str]] = deque(maxlen=KEPT)
+        # where the latest entry of each job stands, the job that was named last at the end
+        self._latest: OrderedDict[str, Position] = OrderedDict()
         self._since: Position | None = None
         self._at: Position = ((0, 0), (0, 0))
         self._busy: set[str] = set()
@@ -108,7 +109,8 @@ class Hub:
         if at is None or self._since is None:
             return False
         covered = all(known <= mine <= now for known, mine, now in zip(self._since, at, self._at, strict=True))
-        return covered and not any(one == job and place > at[n] for n, place, one in self._ring)
+        latest = self._latest.get(job, at)
+        return covered and latest[0] <= at[0] and latest[1] <= at[1]
 
     # ------------------------------------------------------------- what happens
     def heard(self, batch: Batch) -> None:
@@ -116,18 +118,24 @@ class Hub:
         named = dict[str, None]()
         at = list(self._at)
         for entry in batch.entries:
-            if len(self._ring) == KEPT and self._since:
-                self._since = _moved(self._since, *self._ring[0][:2])
-            self._ring.append((entry.stream, entry.at, entry.job))
             at[entry.stream] = max(at[entry.stream], entry.at)
+            self._note(entry)
             named[entry.job] = None
             if entry.stream == 0:
                 self._rounds = ROUNDS
         self._at = (at[0], at[1])
         self.refresh(self._watchers if batch.gap else named)
         if batch.gap:
-            self._ring.clear()
+            self._latest.clear()
             self._since = None
+
+    def _note(self, entry: Entry) -> None:
+        events, progress = self._latest.pop(entry.job, (NOTHING, NOTHING))
+        self._latest[entry.job] = (events, entry.at) if entry.stream else (entry.at, progress)
+        if len(self._latest) > KEPT:
+            _, gone = self._latest.popitem(last=False)
+            if self._since:
+                self._since = (max(self._since[0], gone[0]), max(self._since[1], gone[1]))
 
     def begun(self, position: Position) -> None:
         """What the reader will tell begins here."""
@@ -221,7 +229,3 @@ def _position(text: str) -> Position | None:
     except ValueError:
         return None
     return (a, b), (c, d)
-
-
-def _moved(since: Position, stream: int, at: Id) -> Position:
-    return (at, since[1]) if stream == 0 else (since[0], at)

@@ -44,6 +44,10 @@ class Events:
         request = Request(scope)
         job, queued = await run_in_threadpool(self._allowed, request)
         seen = request.headers.get("last-event-id", "")
+        if scope["method"] == "HEAD":
+            await send({"type": "http.response.start", "status": 200, "headers": list(HEAD)})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            return
         del request
         watcher = self._hub.add(job, seen, queued=queued)
         gone = asyncio.ensure_future(_gone(watcher, receive))
@@ -90,7 +94,7 @@ def routes(site: Site) -> list[Route]:
         page, _ = page_of(request)
         return page.id, site.pages.place(page.id) is not None
 
-    return [Route("/j/{id}/events", Events(site.hub, allowed))]
+    return [Route("/j/{id}/events", Events(site.hub, allowed), methods=["GET"])]
 
 
 @contextlib.asynccontextmanager
