@@ -32,7 +32,7 @@ STEP = 5
 HOUR = 3600
 OUTCOMES = ("done", "dead", "cancelled", "retry")
 # the kind of a message that nobody worked on is what its producer wrote: any text, any number of them
-OWN_KINDS = ("clip", "convert", "download", "recording")
+OWN_KINDS = ("clip", "convert", "download", "look", "recording")
 OTHER = "other"
 
 
