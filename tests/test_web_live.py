@@ -24,6 +24,8 @@ from videod.jobqueue import Claim, Connection, JobQueue
 from videod.jobqueue.pages import Page, Pages
 from videod.jobqueue.stream import Batch, Stream
 from videod.message import fresh
+from videod.web.hub import MOST_OF_JOB, Hub
+from videod.web.trouble import Trouble
 
 
 @pytest.fixture
@@ -309,3 +311,17 @@ def test_the_reader_survives_what_is_no_event(r, settings, connection) -> None:
         read(stream)
     r.delete("videod:progress")
     assert read(stream).gap
+
+
+def test_nobody_takes_all_places() -> None:
+    """Who opens the page of one job again and again is refused; pages of other jobs are not."""
+    hub = Hub(lambda job: None)
+    hub.begun(((0, 0), (0, 0)))
+    held = [hub.add("a", "0-0_0-0", queued=False) for _ in range(MOST_OF_JOB)]
+    with pytest.raises(Trouble) as refused:
+        hub.add("a", "0-0_0-0", queued=False)
+    assert refused.value.status == 503 and hub.count == MOST_OF_JOB
+    hub.remove(held[0])
+    hub.add("a", "0-0_0-0", queued=False)
+    hub.add("b", "0-0_0-0", queued=False)
+    hub.close()

@@ -25,7 +25,8 @@ from videod.web.trouble import Trouble
 from videod.web.words import told
 
 BEAT_SECONDS = 15
-MOST_WATCHERS = 10_000
+# in all, and of one job: nobody alone takes the places of the others
+MOST_WATCHERS, MOST_OF_JOB = 10_000, 500
 # jobs of which it is known when they were heard of last, for who comes again
 KEPT = 20_000
 LOOKERS = 4
@@ -81,7 +82,7 @@ class Hub:
     # ------------------------------------------------------------- who watches
     def add(self, job: str, seen: str = "", *, queued: bool = True) -> Watcher:
         """Another browser, which gets the state at once unless it has `seen` all that happened. Trouble (503)."""
-        if self.count >= MOST_WATCHERS:
+        if self.count >= MOST_WATCHERS or len(self._watchers.get(job, ())) >= MOST_OF_JOB:
             raise Trouble(503, "Too many are waiting here.", "Try again in a minute.", {"Retry-After": "60"})
         self.count += 1
         made = Watcher(job, self.count % BEAT_SECONDS)
