@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.browser import Eyes
-from tests.daemon import Daemon, until
+from tests.daemon import Daemon, final, push, until
 from tests.media_fixtures import Studio
 
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")
@@ -85,6 +85,21 @@ def test_pages_of_the_clip_maker(eyes: Eyes, daemon: Daemon, studio: Studio) -> 
     eyes.state("done")
     until(lambda: page.evaluate("document.querySelector('video').readyState > 0"), 10, "it is there")
     assert page.evaluate("document.querySelector('video').duration") == pytest.approx(end - start, abs=0.1)
+
+
+def test_pages_of_the_sysadmin(eyes: Eyes, daemon: Daemon, studio: Studio, r) -> None:
+    daemon.write(allow_paths=studio.folder)
+    daemon.start()
+    push(
+        r,
+        {"id": "one-" + "x" * 100, "url": str(studio.film("silent").path), "end": 1},
+        "{not JSON",
+        {"id": "sleeps", "kind": "sleep", "seconds": 60},
+    )
+    final(r, "one-" + "x" * 100)
+    for place in ("", "/jobs", "/jobs?state=dead&text=x", "/jobs/one-" + "x" * 100, "/dead"):
+        eyes.page.goto(f"{eyes.web.url}/admin{place}")
+        fits_and_reads(eyes, place)
 
 
 def test_a_keyboard_is_enough(eyes: Eyes, web: Any) -> None:
