@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import redis
 
@@ -27,6 +28,13 @@ from tests.transfer_fixtures import (  # noqa: F401
     tools,
     transfer_guardian,
 )
+
+
+# other work on the machine is no fault of the code
+hypothesis.settings.register_profile(
+    "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("unhurried")
 
 
 def pytest_configure() -> None:
