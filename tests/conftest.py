@@ -29,7 +29,6 @@ from tests.transfer_fixtures import (  # noqa: F401
     transfer_guardian,
 )
 
-
 # other work on the machine is no fault of the code
 hypothesis.settings.register_profile(
     "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
