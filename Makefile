@@ -10,7 +10,7 @@ DATADIR    = $(PREFIX)/share
 BIN        = .venv/bin
 PIP        = $(BIN)/python -m pip install -q --disable-pip-version-check
 # most of the tests wait for something: three files at a time, whatever the number of cores
-MANY       = -n 3 --dist loadfile
+MANY       = -n 4 --dist loadfile
 # nginx and logrotate lie in sbin, which the PATH of ordinary users lacks
 TEST_PATH  = PATH="$$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 D          = $(DESTDIR)

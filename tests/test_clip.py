@@ -69,7 +69,12 @@ def test_the_frames_asked_for_and_no_others(serving: Daemon, r, origin: Origin, 
         assert output["bytes"] == made.stat().st_size
         if len(wanted) > RATE:
             assert seen.worst_sync() <= 0.025
-    assert {o["cut"] for o in done["outputs"]} == {"smart"}
+    packets = videos.ffprobe(source, "-select_streams", "v", "-show_entries", "packet=pts_time,flags")["packets"]
+    first = min(float(packet["pts_time"]) for packet in packets)
+    keys = [float(packet["pts_time"]) - first for packet in packets if "K" in packet["flags"]]
+    for (start, end), output in zip(spans, done["outputs"], strict=True):
+        inside = any(start - 1e-6 <= key < (end or 99) for key in keys)
+        assert output["cut"] == ("smart" if inside else "encode"), (start, end, keys)
 
 
 def test_events_in_order_and_percent_never_falls(serving: Daemon, r, origin: Origin, sources) -> None:

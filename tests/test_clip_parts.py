@@ -51,7 +51,7 @@ def serving(daemon: Daemon) -> Daemon:
 KINDS = ("end", "front", "mov", "sidx", "moofs", "opengop", "vfr", "late")
 
 
-@pytest.mark.parametrize("kind", some(KINDS, "end", "moofs"))
+@pytest.mark.parametrize("kind", some(KINDS, "end"))
 def test_parts_hold_the_frames_asked_for(serving: Daemon, r, origin: Origin, sources, kind: str) -> None:
     source = sources[kind]
     size = source.stat().st_size

