@@ -308,11 +308,6 @@ def test_strange_entries_are_told_as_they_are(r, search: Search) -> None:
 
 
 # ------------------------------------------------------------- its description
-def test_the_description_is_one(web: Web) -> None:
-    validator = pytest.importorskip("openapi_spec_validator")
-    validator.validate(Program(web).get("/openapi.json"))
-
-
 def schemathesis(web: Web, folder: Path, *more: str) -> None:
     if not (program := shutil.which("schemathesis", path=str(SCHEMATHESIS.parent))):
         pytest.skip("needs schemathesis")
