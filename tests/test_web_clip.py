@@ -13,6 +13,7 @@ from tests import videos
 from tests.daemon import Daemon
 from tests.media_fixtures import Studio
 from tests.origin import Origin
+from tests.test_web_login import PASSWORDS, section
 from tests.web import Client, Web
 
 pytest.importorskip("starlette")
@@ -62,7 +63,7 @@ def test_a_clip_by_address(client: Client, daemon: Daemon, studio: Studio, origi
     wanted = [number for _, number in film.expected(1.5, 3.1)]
     assert videos.look(daemon.folder / "clip.mp4").numbers == wanted
     home = client.page("/")
-    assert "Clip of" in home and f'href="{job}"' in home
+    assert "talk &lt;b&gt;, 0:01.5–0:03.1.mp4" in home and f'href="{job}"' in home and place not in home
     assert client.get(place.replace("/clip/", "/j/")).headers["location"] == place
 
 
@@ -101,9 +102,28 @@ def test_times_that_are_wrong(client: Client, r, studio: Studio, origin: Origin)
         done = client.post(place, {"start": start, "end": end}, on=place)
         assert done.status == 400 and said in done.data.decode(), (start, end)
         assert f'value="{html.escape(start)}"' in done.data.decode()
-    job = client.post(place, {"start": "100", "end": ""}, on=place).headers["location"]
-    state = client.ended(job)
-    assert (state["state"], state["words"]) == ("dead", "The part asked for lies outside of the video.")
+    done = client.post(place, {"start": "100", "end": ""}, on=place)
+    assert done.status == 400 and "The video ends at 0:06." in done.data.decode()
+    # an end past that of the video is its end
+    state = client.ended(client.post(place, {"start": "5", "end": "50"}, on=place).headers["location"])
+    assert state["outputs"][0]["duration"] == pytest.approx(1.0)
+
+
+def test_an_address_is_its_visitors_alone(daemon: Daemon, web: Web, studio: Studio, origin: Origin) -> None:
+    """It may hold a login; and the browser of an admin who looks must not go where a user wants it to."""
+    web.stop()
+    daemon.sections = section()
+    daemon.write()
+    web.start()
+    anna, root = Client(web), Client(web)
+    for client, name in ((anna, "anna"), (root, "root")):
+        assert client.log_in(name, PASSWORDS[name]).status == 303
+    address = origin.put("/a.mp4", studio.film("silent").path.read_bytes()) + "?sig=s3cret"
+    place = looked(anna, address=address)
+    assert "s3cret" in anna.page(place)
+    seen = root.get(place)
+    assert seen.status == 200 and b"s3cret" not in seen.data and str(origin.port).encode() not in seen.data
+    assert str(origin.port) not in seen.headers["content-security-policy"]
 
 
 def test_what_cannot_be_looked_at(client: Client, origin: Origin) -> None:

@@ -17,12 +17,14 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from videod.errors import BadMessage
 from videod.fields import Fields
 from videod.intake import Rejected, read
 from videod.jobqueue.pages import Page
 from videod.web.access import Visitor, require
 from videod.web.guarding import POLICY
 from videod.web.jobs import outputs_of, page_of, shown_state, submit
+from videod.web.looks import clock_text
 from videod.web.results import answer, document
 from videod.web.site import Form, Site, posted, site_of
 from videod.web.trouble import Trouble, missing
@@ -104,11 +106,14 @@ def _chosen(request: Request, page: Page, visitor: Visitor, form: Form, wrong: s
         outputs = outputs_of(site, page)
         values["about"] = json.loads(document(site, page.id, outputs[0]))
         values["pictures"] = [{"at": one["start"], "src": f"/j/{page.id}/files/{one['n']}"} for one in outputs[1:]]
-        values["playing"] = f"/clip/{page.id}/source" if page.upload else message["url"]
+        # an address may hold a login, and is its visitor's alone: an admin's browser must not go there either
+        own = site.access.open or page.owner == visitor.name
+        values["playing"] = f"/clip/{page.id}/source" if page.upload else message["url"] if own else ""
         values["end"] = values["end"] or _seconds(values["about"]["duration"])
     refresh = 3 if job["state"] in ("queued", "running", "retry") else 0
     made = site.looks.page(request, "choose.html", status, refresh=refresh, page=page, job=job, **values)
-    if not page.upload:  # also while it waits: the script draws what comes into this very page
+    if not page.upload and (site.access.open or page.owner == visitor.name):
+        # also while it waits: the script draws what comes into this very page
         made.headers["content-security-policy"] = _policy(message["url"])
     return made
 
@@ -142,19 +147,43 @@ def cut(request: Request, form: Form) -> Response:
     message |= {name: text for name, text in wanted.items() if text}
     if page.upload and site.store.find(page.upload) is None:
         raise Trouble(409, "The file is not there any more.", "Please upload it again.")
+    if wrong := _outside(site, page, message):
+        return _chosen(request, page, visitor, form, wrong, 400)
     if not wanted["start"] and not wanted["end"]:
         return _chosen(request, page, visitor, form, "Set a start or an end.", 400)
     if wrong := _wrong(message, site):
         wrong = _times_wrong(wanted) or wrong
         return _chosen(request, page, visitor, form, wrong, 400)
-    submit(site, visitor.name, f"Clip of {page.name}", message, page.upload)
+    submit(site, visitor.name, _named(page, message), message, page.upload)
     return RedirectResponse(f"/j/{ident}", 303)
+
+
+def _outside(site: Site, page: Page, message: dict[str, Any]) -> str:
+    """Why the video has no such part. An end past its own, which is cut there anyway, goes."""
+    outputs = outputs_of(site, page)
+    ends = json.loads(document(site, page.id, outputs[0]))["duration"] if outputs else float("inf")
+    fields = Fields(message)
+    try:
+        start, end = fields.seconds("start") or 0.0, fields.seconds("end")
+    except BadMessage:
+        return ""
+    if end is not None and end >= ends:
+        message.pop("end")
+        message.setdefault("start", 0)
+    return f"The video ends at {clock_text(ends)}." if start >= ends else ""
+
+
+def _named(page: Page, message: dict[str, Any]) -> str:
+    """The name of the video, and which part of it this is."""
+    stem, _, kind = page.name.rpartition(".")
+    part = "–".join(clock_text(Fields(message).seconds(name) or 0) for name in ("start", "end") if name in message)
+    return f"{stem or page.name}, {part if 'end' in message else 'from ' + part}{'.' + kind if stem else ''}"
 
 
 def _times_wrong(wanted: Form) -> str:
     try:
         start, end = (Fields(wanted).seconds(name) if wanted[name] else None for name in ("start", "end"))
-    except Exception:
+    except BadMessage:
         return "Times are seconds, or as 1:30 or 0:01:30.5."
     return "The end must come after the start." if end is not None and end <= (start or 0) else ""
 

@@ -29,7 +29,8 @@ def home(request: Request) -> Response:
     """Upload, and the visitor's videos."""
     site = site_of(request)
     visitor = require(request, "watch")
-    pages = site.pages.of(visitor.name, MOST_PAGES)
+    # what was only looked at is a way to a clip, and no video
+    pages = [page for page in site.pages.of(visitor.name, MOST_PAGES) if page.kind != "look"]
     states = site.pages.states([page.id for page in pages])
     rows = [
         {"page": page, "state": states.get(page.id, ""), "words": STATES[states.get(page.id, "")]} for page in pages

@@ -71,8 +71,10 @@ def shown_state(site: Site, page: Page) -> dict[str, Any]:
     state = str(record.get("state", ""))
     if state == "requeued":
         return _told("queued", place=site.pages.place(page.id))
-    more = {"stage": record.get("stage", ""), "percent": record.get("percent", 0), "error": record.get("error")}
-    made = _told(state, **more)
+    stage = str(record.get("stage", ""))
+    stage = "pictures" if (page.kind, stage) == ("look", "encode") else stage
+    more = {"stage": stage, "percent": record.get("percent", 0), "error": record.get("error")}
+    made = _told(state, **more, uploaded=bool(page.upload))
     if outputs := _outputs(record):
         videos = [one for one in outputs if file_of(one).suffix in VIDEOS]
         made["outputs"] = [_shown(page, one, len(videos)) for one in videos]
@@ -92,9 +94,15 @@ def _outputs(record: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _told(
-    state: str, *, place: int | None = None, stage: str = "", percent: float = 0, error: Any = None
+    state: str,
+    *,
+    place: int | None = None,
+    stage: str = "",
+    percent: float = 0,
+    error: Any = None,
+    uploaded: bool = False,
 ) -> dict[str, Any]:
-    words = told(state, place, stage, percent, error)
+    words = told(state, place, stage, percent, error, uploaded=uploaded)
     shown = {"state": state, "place": place, "stage": stage, "percent": percent, "words": words}
     return {**shown, "outputs": [], "poster": None}
 

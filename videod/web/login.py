@@ -35,7 +35,7 @@ def ask(request: Request) -> Response:
         raise missing()
     if visitor(request):
         return RedirectResponse(target, 303)
-    return site.looks.page(request, "login.html", next=target, wrong=False)
+    return site.looks.page(request, "login.html", next=target, wrong=False, who="")
 
 
 def log_in(request: Request, form: Form) -> Response:
@@ -53,7 +53,7 @@ def log_in(request: Request, form: Form) -> Response:
     session = site.access.session(request)
     if not site.access.log_in(session, name, password):
         site.log.warning("web: a login from %s was refused", one_line(address))
-        return site.looks.page(request, "login.html", 401, next=target, wrong=True)
+        return site.looks.page(request, "login.html", 401, next=target, wrong=True, who=name)
     for key, most in counted:
         site.pages.tried(key, most, SPAN_SECONDS, by=-1)
     site.log.info("web: %s logged in from %s", name, one_line(address))
@@ -65,7 +65,9 @@ def log_out(request: Request, form: Form) -> Response:
     site = site_of(request)
     unforged(request)
     site.access.session(request).begin("", "")
-    return RedirectResponse("/login" if site.access.by_password else "/", 303)
+    # names of unfinished uploads are kept by the browser, and are not for its next user
+    headers = {"clear-site-data": '"storage"'}
+    return RedirectResponse("/login" if site.access.by_password else "/", 303, headers)
 
 
 def _counted(address: str, name: str) -> list[tuple[str, int]]:

@@ -39,7 +39,7 @@ class Looks:
         self._pages = Environment(
             loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
         )
-        self._pages.filters |= {"size": size_text, "when": when_text, "clock": clock_text}
+        self._pages.filters |= {"size": size_text, "when": when_text, "clock": clock_text, "limit": limit_text}
         self._pages.globals["asset"] = lambda name: f"/static/{name}?v={self.assets[name].version}"
 
     def page(self, request: Request, name: str, status: int = 200, **values: Any) -> Response:
@@ -59,6 +59,14 @@ class Looks:
 def _asset(path: Path) -> Asset:
     body = path.read_bytes()
     return Asset(body, TYPES[path.suffix], hashlib.sha256(body).hexdigest()[:12])
+
+
+def limit_text(count: int) -> str:
+    """A limit as the ini has it: `10 GiB`, `500 KiB`."""
+    units = ["bytes", "KiB", "MiB", "GiB", "TiB"]
+    while count >= 1024 and count % 1024 == 0 and len(units) > 1:
+        count, units = count // 1024, units[1:]
+    return f"{count} {units[0]}"
 
 
 def size_text(count: float) -> str:

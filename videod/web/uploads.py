@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from videod.config.settings import Settings
+from videod.web.looks import limit_text
 from videod.web.trouble import Trouble
 
 TOKEN = re.compile(r"[A-Za-z0-9_-]{24}")
@@ -99,8 +100,7 @@ class Store:
     def fits(self, length: int) -> None:
         """Trouble (413) where a file is too large."""
         if self._web.max_upload and length > self._web.max_upload:
-            most = f"{self._web.max_upload / (1 << 30):.3g} GiB"
-            raise Trouble(413, "This file is too large.", f"At most {most} are taken.")
+            raise Trouble(413, "This file is too large.", f"At most {limit_text(self._web.max_upload)} are taken.")
 
     def find(self, token: str) -> Upload | None:
         """The upload of a token; None where there is none."""

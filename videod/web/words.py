@@ -10,7 +10,7 @@ STATES: Mapping[str, str] = {
     "": "in line",
     "queued": "in line",
     "requeued": "in line",
-    "running": "being converted",
+    "running": "in work",
     "retry": "tried again soon",
     "done": "ready",
     "dead": "failed",
@@ -19,16 +19,17 @@ STATES: Mapping[str, str] = {
 }
 STAGES: Mapping[str, str] = {
     "": "beginning",
-    "fetch": "reading the file",
+    "fetch": "getting the video",
     "probe": "looking at the video",
     "cut": "cutting",
     "encode": "converting",
+    "pictures": "making pictures",
     "upload": "putting the result in place",
 }
 ERRORS: Mapping[str, str] = {
     "bad_message": "This cannot be done with this file.",
     "forbidden_source": "This address may not be read here.",
-    "not_found": "The file is not there any more. Please upload it again.",
+    "not_found": "There is no video at this address.",
     "denied": "The server refused to hand out the video.",
     "not_video": "There is no moving picture in this file, or it has a format that is not known here.",
     "encrypted": "The video is encrypted.",
@@ -36,24 +37,26 @@ ERRORS: Mapping[str, str] = {
     "out_of_range": "The part asked for lies outside of the video.",
     "too_big": "The video is too large or too long.",
     "upload_denied": "The result could not be stored.",
-    "encode_failed": "The video could not be converted.",
-    "crashed": "The video could not be converted: its conversion broke down several times.",
+    "encode_failed": "The video could not be processed.",
+    "crashed": "The video could not be processed: that broke down several times.",
     "fetch_failed": "The video could not be fetched.",
     "upload_failed": "The result could not be stored.",
     "disk_full": "There was no room for the result.",
-    "stalled": "The conversion stood still.",
-    "timeout": "The conversion took too long.",
-    "tool_crashed": "The conversion broke down.",
+    "stalled": "It stood still for too long.",
+    "timeout": "It took too long.",
+    "tool_crashed": "It broke down.",
 }
 
 
-def error_text(error: Any) -> str:
+def error_text(error: Any, *, uploaded: bool = False) -> str:
     """Why a job failed, for who waits for it; its own words may hold paths and addresses."""
     code = error.get("code", "") if isinstance(error, dict) else ""
+    if code == "not_found" and uploaded:
+        return "The file is not there any more. Please upload it again."
     return ERRORS.get(code, "Something went wrong here.")
 
 
-def told(state: str, place: int | None, stage: str, percent: float, error: Any) -> str:
+def told(state: str, place: int | None, stage: str, percent: float, error: Any, *, uploaded: bool = False) -> str:
     """One sentence on how a job stands."""
     if state == "queued":
         return (
@@ -66,7 +69,7 @@ def told(state: str, place: int | None, stage: str, percent: float, error: Any) 
     if state == "running":
         return f"{STAGES.get(stage, 'working').capitalize()}: {percent:.0f} %."
     if state == "retry":
-        return f"{error_text(error)} It is tried again soon."
+        return f"{error_text(error, uploaded=uploaded)} It is tried again soon."
     if state == "dead":
-        return error_text(error)
+        return error_text(error, uploaded=uploaded)
     return {"done": "It is ready.", "cancelled": "It was cancelled.", "gone": "It has expired."}.get(state, "")

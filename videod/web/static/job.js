@@ -17,7 +17,8 @@ const ended = (state) => over(state) || state === "dead" || state === "cancelled
 
 function say(text) {
   if (said.textContent !== text) said.textContent = text;
-  said.classList.toggle("heard", text === document.querySelector("#words")?.textContent);
+  // seen above, in bold: here it is for those who hear it
+  said.classList.toggle("heard", text !== LOST);
 }
 
 // The same page as without this script, so that there is one way to show a job.

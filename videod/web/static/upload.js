@@ -2,12 +2,15 @@
 const FIRST = 64 * 1024; // small, so that the server soon says what is no video
 const PIECE = 8 * 1024 * 1024;
 const LONGEST_WAIT = 30;
+const FOLLOW = 4000;
 const STORE = "videod:";
 const BYTES = "application/offset+octet-stream";
 
 const form = document.querySelector("#upload");
 const list = document.querySelector("#sending");
+const videos = document.querySelector("#videos");
 const waiting = [];
+let timer = 0;
 let busy = false;
 
 class Refused extends Error {
@@ -19,7 +22,8 @@ class Refused extends Error {
 
 const sleep = (seconds) => new Promise((done) => setTimeout(done, seconds * 1000));
 const said = (text) => { document.querySelector("#said").textContent = text; };
-const key = (file) => `${STORE}${file.name}|${file.size}|${file.lastModified}`;
+const store = () => `${STORE}${form.dataset.owner}|`; // another user of this browser does not see it
+const key = (file) => `${store()}${file.name}|${file.size}|${file.lastModified}`;
 
 function size(count) {
   const units = ["B", "kB", "MB", "GB", "TB"];
@@ -207,6 +211,20 @@ async function work() {
   busy = false;
   const [only] = all;
   if (all.length === 1 && only.page) location.assign(only.page);
+  else await follow(all.filter((item) => item.page));
+}
+
+// The list of videos, while something in it is to change; what is in it needs no row of its own.
+async function follow(sent = []) {
+  const live = ".queued, .requeued, .running, .retry";
+  try {
+    const answer = await fetch("/", { headers: { Accept: "text/html" } });
+    const fresh = answer.ok && new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("#videos");
+    if (fresh && !videos.contains(document.activeElement)) videos.replaceChildren(...fresh.childNodes);
+    if (fresh) for (const item of sent) item.row.remove();
+  } catch { /* the next look may do */ }
+  clearTimeout(timer);
+  if (videos.querySelector(live)) timer = setTimeout(follow, FOLLOW);
 }
 
 function add(files) {
@@ -219,7 +237,7 @@ function unfinished() {
   try {
     for (let n = 0; n < localStorage.length; n += 1) {
       const name = localStorage.key(n);
-      if (name.startsWith(STORE)) names.push(name.slice(STORE.length).split("|").slice(0, -2).join("|"));
+      if (name.startsWith(store())) names.push(name.slice(store().length).split("|").slice(0, -2).join("|"));
     }
   } catch { return; }
   if (names.length) said(`Not finished: ${names.join(", ")}. Choose the same file again to go on.`);
@@ -243,3 +261,4 @@ if (form) {
   window.addEventListener("beforeunload", (event) => { if (busy) event.preventDefault(); });
   unfinished();
 }
+if (videos.querySelector(".queued, .requeued, .running, .retry")) timer = setTimeout(follow, FOLLOW);
