@@ -137,6 +137,58 @@ def test_a_node_without_the_key_says_so(daemon: Daemon, r, recorder: Recorder) -
     assert path.exists()
 
 
+def test_the_password_of_another_sheet_ends_no_row_for_good(daemon: Daemon, r, recorder: Recorder) -> None:
+    prepare(daemon)
+    assert daemon.command("pause", "-e", "prod").returncode == 0
+    good = sheet(daemon.folder, [[recorder.host, "admin", PASSWORD, 1, *span(0), "a"]], "a.xlsx")
+    wrong = sheet(daemon.folder, [[recorder.host, "admin", "wrong", 1, *span(1), "b"]], "b.xlsx")
+    assert daemon.command("import", str(good), "-e", "prod").stderr == ""
+    said = daemon.command("import", str(wrong), "-e", "prod").stderr
+    assert f"another login than before: {recorder.host}" in said and said.count("\n") == 1
+    daemon.command("resume", "-e", "prod")
+    assert {final(r, ident, 60)["error"]["code"] for ident in "ab"} == {"denied"}
+    assert call(daemon, "import", str(wrong))[1]["queued"] == 0
+    assert call(daemon, "import", str(good))[1]["queued"] == 1
+    until(lambda: r.hget("videod:job:a", "state") == "done", 60, "its own password is right")
+    assert call(daemon, "import", str(good))[1]["queued"] == 0
+
+
+def test_a_key_that_is_set_later_needs_a_restart(daemon: Daemon, r, recorder: Recorder) -> None:
+    prepare(daemon, key="", max_attempts=2)
+    (daemon.folder / "secrets.ini").write_text(f"[keys]\nimport = {KEY}\n")
+    made = daemon.command("reload", "prod")
+    assert made.returncode == 0 and made.stderr == "videod: needs a restart: [keys] import: videod restart prod\n"
+    rows: list[list[object]] = [[recorder.host, "admin", PASSWORD, 1, *span(hour), f"k-{hour}"] for hour in range(3)]
+    path = sheet(daemon.folder, rows)
+    for more in ([], ["--dry-run"]):
+        made = daemon.command("import", str(path), "-e", "prod", *more)
+        assert made.returncode == 1 and "no node that serves has this key" in made.stderr, made.stderr
+        assert made.stderr.count("\n") == 1 and "videod restart prod" in made.stderr
+    assert not r.hgetall("videod:logins") and KEY not in everywhere(daemon, r)
+    # another node may have queued them: it is no fault of this machine
+    r.hset("videod:logins", recorder.host, Vault(KEY).seal("admin", PASSWORD))
+    for n in range(3):
+        r.lpush("video_info_queue", json.dumps({"id": f"n-{n}", "kind": "recording", "recorder": recorder.host}))
+    texts = [final(r, f"n-{n}", 60)["error"]["message"] for n in range(3)]
+    assert all("needs the key that sealed it" in text and "videod restart" in text for text in texts), texts
+    assert "pauses itself" not in daemon.log
+    assert daemon.command("restart", "prod").returncode == 0
+    assert call(daemon, "import", str(path))[1]["queued"] == 3
+    assert {final(r, f"k-{hour}", 60)["event"] for hour in range(3)} == {"done"}
+
+
+def test_a_dry_run_refuses_what_an_import_would(daemon: Daemon, r) -> None:
+    daemon.start()
+    path = daemon.folder / "a.csv"
+    path.write_text("server,user,password\n192.0.2.1,admin,x\n")
+    for more in ([], ["--dry-run"]):
+        made = daemon.command("import", str(path), "-e", "prod", *more)
+        assert made.returncode == 6 and "[keys] import" in made.stderr and made.stderr.count("\n") == 1
+    path.write_text("server\n192.0.2.1\n")
+    made = daemon.command("import", str(path), "-e", "prod", "--dry-run")
+    assert (made.returncode, made.stderr) == (0, "") and made.stdout.endswith("1 would be queued, 0 wrong\n")
+
+
 def test_wrong_commands(daemon: Daemon, r) -> None:
     prepare(daemon)
     (daemon.folder / "empty.csv").write_text("")

@@ -29,7 +29,7 @@ def book(path: Path, rows: list[list[object]], formats: dict[str, str] | None = 
     return path
 
 
-def of(path: Path) -> tuple[list[Row], list[Bad], list[str]]:
+def of(path: Path) -> tuple[list[Row], list[Bad]]:
     return read(sheet.rows(path), DAY)
 
 
@@ -41,9 +41,9 @@ def table(tmp_path: Path, text: str, name: str = "a.csv", encoding: str = "utf-8
 
 def test_columns_by_their_names_in_any_order(tmp_path: Path) -> None:
     head = ["Cameras", " LOGIN ", "Password", "Host", "Start", "End", "colour", "upload", "ID"]
-    row = ["101,201", "admin", "0123", "nvr:8080", datetime(2026, 11, 20, 8), "2026-11-20", "red", "file:/x/", "r-1"]
-    rows, bad, unknown = of(book(tmp_path / "a.xlsx", [head, row]))
-    assert (bad, unknown) == ([], ["colour"])
+    row = ["101,201", "admin", "0123", "nvr:8080", datetime(2026, 11, 20, 8), "2026-11-20", "", "file:/x/", "r-1"]
+    rows, bad = of(book(tmp_path / "a.xlsx", [head, row]))
+    assert not bad
     assert rows[0].message == {
         "id": "r-1", "kind": "recording", "recorder": "nvr:8080", "channels": "101,201",
         "from": "2026-11-20T08:00:00", "to": "2026-11-20T23:59:59", "upload": "file:/x/",
@@ -51,8 +51,17 @@ def test_columns_by_their_names_in_any_order(tmp_path: Path) -> None:
     assert (rows[0].user, rows[0].password, rows[0].number) == ("admin", "0123", 2)
 
 
+def test_a_column_that_nobody_knows_is_named(tmp_path: Path) -> None:
+    for head, said in (("kamera", "kamera: did you mean camera"), ("colour", "colour: known are server, user")):
+        with pytest.raises(UsageError, match=said):
+            of(table(tmp_path, f"server;user;password;{head}\nh;a;b;1\n"))
+        assert of(table(tmp_path, f"server;user;password;{head}\nh;a;b;\nh;a;b\n"))[0]
+    with pytest.raises(UsageError, match="number 3"):
+        of(table(tmp_path, "server,user,,password\nh,a,1,b\n"))
+
+
 def test_without_a_header_the_usual_order(tmp_path: Path) -> None:
-    rows, bad, _ = of(table(tmp_path, "admin;0123;192.0.2.7;1,2\nadmin;0123;192.0.2.8;all\n"))
+    rows, bad = of(table(tmp_path, "admin;0123;192.0.2.7;1,2\nadmin;0123;192.0.2.8;all\n"))
     assert not bad and [row.recorder for row in rows] == ["192.0.2.7", "192.0.2.8"]
     assert rows[0].message["channels"] == "1,2" and rows[0].password == "0123" and "from" not in rows[0].message
 
@@ -65,7 +74,7 @@ def test_values_stay_as_they_are_shown(tmp_path: Path) -> None:
         ["a", 7, "j", 101201],
     ]
     path = book(tmp_path / "a.xlsx", rows, {"B4": "0000", "D4": "#,##0"})
-    made, bad, _ = of(path)
+    made, bad = of(path)
     assert not bad
     assert [row.password for row in made] == ["123", "123", "0007"]
     assert [row.message["channels"] for row in made] == ["101", "101", "101,201"]
@@ -75,14 +84,14 @@ def test_values_stay_as_they_are_shown(tmp_path: Path) -> None:
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 def test_csv_as_programs_write_it(tmp_path: Path, encoding: str, separator: str) -> None:
     text = 'server,user,password,cameras\r\n\r\nnvr,jürgen,"p""ä",1\r\n'.replace(",", separator)
-    rows, bad, _ = of(table(tmp_path, text, encoding=encoding))
+    rows, bad = of(table(tmp_path, text, encoding=encoding))
     assert not bad and (rows[0].user, rows[0].password, rows[0].number) == ("jürgen", 'p"ä', 3)
 
 
 def test_bad_rows_say_what_is_wrong(tmp_path: Path) -> None:
     text = "server,user,password,cameras,from\n,a,b,1,\nh/x,a,b,1,\nh,a,,1,\n"
     text += "h,a,b,1,soon\nh,a,b,1,\nh,a,b,1,\nh,a,s3cret,2,\n"
-    rows, bad, _ = of(table(tmp_path, text))
+    rows, bad = of(table(tmp_path, text))
     assert [row.number for row in rows] == [6]
     assert [(one.number, one.reason.split()[0]) for one in bad] == [
         (2, "server"), (3, "server"), (4, "user"), (5, "from"), (7, "is"), (8, "has")
@@ -137,7 +146,7 @@ def test_any_csv_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, da
     path = tmp_path_factory.getbasetemp() / "any.csv"
     path.write_bytes(data)
     try:
-        rows, bad, _ = of(path)
+        rows, bad = of(path)
     except UsageError:
         return
     assert all(row.recorder for row in rows) and all(one.reason for one in bad)

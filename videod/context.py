@@ -41,7 +41,7 @@ class Turn(Protocol):
         """Let others talk to it; at the end of the attempt at the latest."""
 
     def login(self) -> tuple[str, str] | None:
-        """User and password that were imported for it. Raises Unfit where this node cannot open them."""
+        """User and password that were imported for it. Raises KeyMissing where this node cannot open them."""
 
     def refused(self, user: str, password: str) -> bool:
         """Whether the recorder refused this login before."""

@@ -223,6 +223,10 @@ class Internal(Temporary):
     code = "internal"
 
 
+class KeyMissing(Internal):
+    """This node lacks the key of imported logins: others may have it, and jobs without such a login run here."""
+
+
 class Unfit(Internal, Machine):
     """This machine cannot run a job: a tool is gone, the scratch folder cannot be written."""
 

@@ -15,18 +15,23 @@ from videod.config.settings import Settings
 
 @dataclass(frozen=True)
 class Note:
-    """`code` is the exit code; None while the daemon runs, or when it was killed."""
+    """`code` is the exit code; None while the daemon runs, or when it was killed.
+
+    `reloads` is how often it re-read its ini, `left` what of it needs a restart, as of the last time.
+    """
 
     pid: int
     env: str
     code: int | None = None
+    reloads: int = 0
+    left: tuple[str, ...] = ()
 
 
-def write(settings: Settings, code: int | None = None) -> None:
-    """Note who we are, and at the end the exit code."""
+def write(settings: Settings, code: int | None = None, *, reloads: int = 0, left: tuple[str, ...] = ()) -> None:
+    """Note who we are, what a reload left, and at the end the exit code."""
     path = _path(settings)
     fresh = path.with_suffix(".new")
-    fresh.write_text(json.dumps(asdict(Note(os.getpid(), settings.env, code))))
+    fresh.write_text(json.dumps(asdict(Note(os.getpid(), settings.env, code, reloads, left))))
     fresh.replace(path)
 
 

@@ -26,7 +26,7 @@ from videod.jobqueue.steer import ITSELF
 from videod.logs import Logs
 from videod.pool import Flight, Pool
 from videod.postman import Postman
-from videod.reload import changed, live_names, merged
+from videod.reload import changed, live_names, merged, restart_for
 from videod.rounds import Rounds
 from videod.shared import Shared
 from videod.signals import STOP, Signals
@@ -54,6 +54,7 @@ class Service:
     - takes a message when a slot is free, and only then
     - drains on SIGTERM or SIGINT; on a second one, or past drain_timeout, gives back first and kills second
     - SIGHUP reopens the log and re-reads the settings; SIGUSR1 logs what runs
+    - `reloaded` is told after each SIGHUP what needs a restart
     """
 
     def __init__(
@@ -64,8 +65,9 @@ class Service:
         logs: Logs,
         systemd: Systemd,
         load: Callable[[], Settings],
+        reloaded: Callable[[list[str]], None] = lambda left: None,
     ) -> None:
-        self.settings = settings
+        self.settings, self._reloaded = settings, reloaded
         self._rooms, self._signals, self._logs, self._systemd, self._load = rooms, signals, logs, systemd, load
         self._log = logs.log
         self._phase = Phase.RUNNING
@@ -236,20 +238,22 @@ class Service:
     def _reload(self) -> None:
         self._systemd.reloading()
         self._logs.reopen()
+        left: list[str] = []
         try:
             new = self._load()
         except VideodError as error:
             self._log.error("reload: nothing changed: %s", error)
         else:
-            names = changed(self.settings, new)
+            names, left = changed(self.settings, new), restart_for(self.settings, new)
             self.settings = merged(self.settings, new)
             self._logs.configure(self.settings)
             self._pool.size = self.settings.max_worker
             self._heartbeat.now()
             taken = [name for name in names if name in live_names()]
             self._log.info("reload: %s", f"took up {', '.join(taken)}" if taken else "nothing changed")
-            if left := [name for name in names if name not in live_names()]:
+            if left:
                 self._log.warning("reload: needs a restart: %s", ", ".join(left))
+        self._reloaded(left)
         self._systemd.ready(self._status())
 
     def _dump(self) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import json
 import os
 import select
 import signal
 import sys
+import time
 from collections.abc import Callable
 
 from videod import boot, daemonize, heap, note
@@ -23,6 +25,8 @@ from videod.signals import Signals
 from videod.systemd import Systemd
 
 SHOW_SECONDS = 1.0
+# a daemon looks at its signals once a second; one that is busier is not waited for
+RELOAD_SECONDS = 3.0
 
 
 def start(arguments: argparse.Namespace) -> int:
@@ -74,6 +78,12 @@ def _server(settings: Settings, signals: Signals, file: str, *, foreground: bool
     def load_again() -> Settings:
         return config(file).settings(settings.env)
 
+    reloads = itertools.count(1)
+
+    def reloaded(left: list[str]) -> None:
+        with contextlib.suppress(OSError):  # the log says it, too
+            note.write(settings, reloads=next(reloads), left=tuple(left))
+
     def serve(ready: Callable[[], None]) -> int:
         systemd = Systemd()
         heap.steady()
@@ -87,7 +97,7 @@ def _server(settings: Settings, signals: Signals, file: str, *, foreground: bool
             logs.log.error("cannot start: %s", error)
             raise
         try:
-            code = Service(settings, rooms, signals, logs, systemd, load_again).run(ready)
+            code = Service(settings, rooms, signals, logs, systemd, load_again, reloaded).run(ready)
         finally:
             rooms.close()
         note.write(settings, code)
@@ -127,20 +137,38 @@ def restart(arguments: argparse.Namespace) -> int:
 
 
 def reload(arguments: argparse.Namespace) -> int:
-    """SIGHUP, after a look at the ini, so that its faults are seen here and not only in the log."""
+    """SIGHUP, after a look at the ini, so that its faults are seen here; says what needs a restart."""
     here = place(arguments.config, arguments.env)
     if not here.running:
         raise NotRunning(f"no daemon runs here: videod start {here.settings.env}")
     daemon, pid = _open_daemon(here.settings)
+    before = note.read(here.settings)
     try:
         signal.pidfd_send_signal(daemon, signal.SIGHUP)
     except PermissionError:
         raise _may_not_signal(here.settings, pid) from None
     finally:
         os.close(daemon)
+    left = _left(here.settings, pid, before.reloads if before else 0)
+    if left:
+        names = ", ".join(left)
+        print(f"videod: needs a restart: {names}: videod restart {here.settings.env}", file=sys.stderr)
     if arguments.json:
-        print(json.dumps({"reloaded": True, "pid": pid}))
+        print(json.dumps({"reloaded": True, "pid": pid, "needs_restart": left}))
     return 0
+
+
+def _left(settings: Settings, pid: int, before: int) -> list[str]:
+    """What the daemon did not take up, once it has read the ini; nothing where it does not say."""
+    deadline = time.monotonic() + RELOAD_SECONDS
+    while time.monotonic() < deadline:
+        told = note.read(settings)
+        if told is None or told.pid != pid or told.code is not None:
+            return []
+        if told.reloads > before:
+            return list(told.left)
+        time.sleep(0.02)
+    return []
 
 
 def _open_daemon(settings: Settings) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import json
 import sys
@@ -16,12 +17,12 @@ from videod.cli.push import prepared
 from videod.cli.where import Place, connect, place
 from videod.config import Settings
 from videod.config.recorders import place_of
-from videod.errors import UsageError
+from videod.errors import NotRunning, RedisAway, UsageError, VideodError
 from videod.jobqueue.imports import Imports
 from videod.logs import visible
 from videod.sources import logins, sheet
 from videod.sources.rows import Bad, Row, read
-from videod.vault import Vault
+from videod.vault import Vault, mark
 
 
 @dataclass
@@ -39,7 +40,9 @@ def import_(arguments: argparse.Namespace) -> int:
     here = place(arguments.config, arguments.env)
     rows, bad = sound_rows(arguments.file, here.settings)
     result = Result(batch_of(rows), 0, 0, bad)
-    if not arguments.dry_run:
+    if arguments.dry_run:
+        _rehearse(rows, here)
+    else:
         _queue(rows, here, result, arguments)
     if arguments.json:
         print(json.dumps({**asdict(result), "rows": [row.message for row in rows], "dry_run": arguments.dry_run}))
@@ -51,7 +54,8 @@ def import_(arguments: argparse.Namespace) -> int:
         print(visible(f"row {one.number}: {one.reason}: not queued"))
     told = f"{result.queued} queued, {result.known} known before"
     told = f"{len(rows)} would be queued" if arguments.dry_run else told
-    print(f"{told}, {len(bad)} wrong; videod report --batch {result.batch}")
+    # what was not queued has no report
+    print(f"{told}, {len(bad)} wrong" + ("" if arguments.dry_run else f"; videod report --batch {result.batch}"))
     return 1 if bad else 0
 
 
@@ -62,10 +66,7 @@ def batch_of(rows: Iterable[Row]) -> str:
 
 def sound_rows(file: str, settings: Settings) -> tuple[list[Row], list[Bad]]:
     """The rows of a file, those apart that the daemon would refuse."""
-    rows, bad, unknown = read(sheet.rows(Path(file)), datetime.now().astimezone().date())
-    if unknown:
-        names = ", ".join(unknown)
-        print(visible(f"videod: columns that nobody knows: {file}: {names}: left alone"), file=sys.stderr)
+    rows, bad = read(sheet.rows(Path(file)), datetime.now().astimezone().date())
     sound = []
     for row in rows:
         try:
@@ -77,18 +78,37 @@ def sound_rows(file: str, settings: Settings) -> tuple[list[Row], list[Bad]]:
     return sound, sorted(bad, key=lambda one: one.number)
 
 
+def _rehearse(rows: list[Row], here: Place) -> None:
+    """Raise what `_queue` would."""
+    with contextlib.suppress(NotRunning, RedisAway):  # then no node lives that would lack the key
+        _vault(rows, here.settings, Imports(here.settings, connect(here.settings)))
+    if not here.settings.import_key and (found := _logins(rows)):
+        logins.planned(here.settings, found)
+
+
+def _logins(rows: list[Row]) -> dict[str, tuple[str, str]]:
+    return {row.recorder: (row.user, row.password) for row in rows if row.user}
+
+
+def _vault(rows: list[Row], settings: Settings, imports: Imports) -> Vault | None:
+    """What seals the logins; None where no key is set. VideodError where nobody who lives could open them."""
+    vault = Vault(settings.import_key) if settings.import_key else None
+    living = imports.keys() if vault and _logins(rows) else None
+    if living is not None and mark(settings.import_key) not in living:
+        text = "no node that serves has this key: [keys] import of secrets_file"
+        raise VideodError(f"{text}: set it on each, and there: videod restart {settings.env}")
+    return vault
+
+
 def _queue(rows: list[Row], here: Place, result: Result, arguments: argparse.Namespace) -> None:
     settings = here.settings
     imports = Imports(settings, connect(settings))
-    vault = Vault(settings.import_key) if settings.import_key else None
-    node = None
-    if any(row.user for row in rows):
-        if vault:
-            for row in {row.recorder: row for row in rows if row.user}.values():
-                imports.seal(place_of(row.recorder, settings).netloc, vault.seal(row.user, row.password))
-        else:
-            node = settings.node
-            _keep_here(rows, here, arguments)
+    vault, found, node = _vault(rows, settings, imports), _logins(rows), None
+    if vault:
+        _seal(found, settings, imports, vault)
+    elif found:
+        node = settings.node
+        _keep_here(found, here, arguments)
     imports.note(result.batch, [(row.number, row.id, row.recorder, str(row.message["channels"])) for row in rows])
     for row in _shown(rows, quiet=arguments.json):
         # without a key only this node knows the password
@@ -101,16 +121,36 @@ def _queue(rows: list[Row], here: Place, result: Result, arguments: argparse.Nam
             result.known += 1
 
 
-def _keep_here(rows: list[Row], here: Place, arguments: argparse.Namespace) -> None:
-    changed = logins.keep(here.settings, {row.recorder: (row.user, row.password) for row in rows if row.user})
+def _seal(found: dict[str, tuple[str, str]], settings: Settings, imports: Imports, vault: Vault) -> None:
+    others = []
+    for recorder, login in found.items():
+        place = place_of(recorder, settings).netloc
+        before = vault.open(imports.sealed(place))
+        others += [recorder] if before not in (None, login) else []
+        imports.seal(place, vault.seal(*login))
+    if others:
+        more = f" and {len(others) - 5} more" if len(others) > 5 else ""
+        text = f"another login than before: {', '.join(others[:5])}{more}: all rows of it use this one from now on"
+        print(visible(f"videod: {text}"), file=sys.stderr)
+
+
+def _keep_here(found: dict[str, tuple[str, str]], here: Place, arguments: argparse.Namespace) -> None:
+    others = [name for name, login in found.items() if _had(name, here.settings) not in (("", ""), login)]
+    changed = logins.keep(here.settings, found)
     file, node = here.settings.secrets_file, here.settings.node
     text = f"videod: no [keys] import: {file}: the passwords stand there now, and node {node} alone does these rows"
+    text += f"; another login than before: {', '.join(others[:5])}" if others else ""
     print(text, file=sys.stderr)
     if changed and here.running:
         arguments.env, quiet = here.settings.env, arguments.json
         arguments.json = False
         reload(arguments)
         arguments.json = quiet
+
+
+def _had(recorder: str, settings: Settings) -> tuple[str, str]:
+    place = place_of(recorder, settings)
+    return place.user, place.password
 
 
 def _shown(rows: list[Row], *, quiet: bool) -> Iterator[Row]:

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from videod.config.settings import Settings
+from videod.jobqueue.browse import Browse
 from videod.jobqueue.connection import Connection, Script
 from videod.jobqueue.names import Names
+from videod.jobqueue.nodes import serves
 
 
 class Imports:
@@ -18,6 +20,7 @@ class Imports:
         self._names, self._connection = Names.of(settings), connection
         self._keep = round(settings.keep_jobs * 1000)
         self._import = Script("import")
+        self._browse, self._lease = Browse(settings, connection), settings.lease
 
     def put(self, ident: str, raw: bytes, node: str | None, login: str) -> bool:
         """Queue a row; False where it is known. `login`: a digest of user and password."""
@@ -26,9 +29,20 @@ class Imports:
         answer: bytes = self._connection.run(self._import, keys, (raw, login, self._keep), durable=True)
         return answer == b"queued"
 
+    def sealed(self, recorder: str) -> str:
+        """The login that is put aside for a recorder; empty where none is."""
+        return (self._connection.call("HGET", self._names.logins, recorder) or b"").decode()
+
     def seal(self, recorder: str, sealed: str) -> None:
         """Put a login aside, for the recorder at host:port."""
         self._connection.call("HSET", self._names.logins, recorder, sealed)
+
+    def keys(self) -> set[str] | None:
+        """The marks of the keys that living nodes have; None where none lives, or one does not tell."""
+        living = [facts for facts in self._browse.nodes().values() if serves(facts, self._lease)]
+        if not living or not all("import_key" in facts for facts in living):
+            return None
+        return {facts["import_key"] for facts in living}
 
     def note(self, batch: str, rows: Sequence[tuple[int, str, str, str]]) -> None:
         """What an import holds, for `report`: number, id, recorder and channels of each row."""

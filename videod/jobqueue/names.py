@@ -99,7 +99,7 @@ class Names:
         return f"{self.prefix}counts:{hour}"
 
     def imported(self, ident: str) -> str:
-        """Text: there when a row of a sheet was queued as this job; a digest of its login."""
+        """Text: there when a row of a sheet was queued as this job; a digest of the login it has, or ended by."""
         return f"{self.prefix}imported:{ident}"
 
     def batch(self, ident: str) -> str:

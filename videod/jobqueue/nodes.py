@@ -7,6 +7,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from videod.errors import AlreadyRunning
 from videod.events import stamp
 from videod.jobqueue.connection import Connection, Script
 from videod.jobqueue.names import Names
+from videod.vault import mark
 
 GONE = "gone"
 
@@ -57,6 +59,15 @@ def lives(entry: dict[str, Any]) -> bool | None:
     return type(pid) is int and entry.get("start") == started_at(pid)
 
 
+def serves(entry: dict[str, Any], lease: float) -> bool:
+    """Whether the daemon of an entry passes for living: its last sign of life is not older than some leases."""
+    try:
+        silent = time.time() - datetime.fromisoformat(entry["seen"]).timestamp()
+    except (KeyError, TypeError, ValueError):
+        return False
+    return not is_gone_state(entry) and lives(entry) is not False and silent < 3 * lease + 60  # clocks differ
+
+
 class Lease(enum.Enum):
     """Whose the name of this node is."""
 
@@ -76,6 +87,7 @@ class Node:
         self._script = Script("register")
         self._written = b""
         self._facts = {**here(), "env": settings.env, "since": stamp(), "version": __version__}
+        self._facts |= {"import_key": mark(settings.import_key)}
 
     def register(self, wait: Callable[[float], None] = time.sleep) -> None:
         """Take the name; AlreadyRunning while a living daemon has it.

@@ -13,8 +13,23 @@ from videod.jobqueue.names import Names
 
 # what Python sends besides the scripts; tests/test_redis_tls.py holds it to the code
 DIRECT = (
-    *("BLMOVE", "DEL", "HDEL", "HGET", "HGETALL", "HKEYS", "HMGET", "HSET", "LLEN", "LPOS", "LPUSH", "LRANGE", "LREM"),
-    *("EXISTS", "PEXPIRE", "SCAN", "WAIT", "XRANGE", "XREAD", "XREVRANGE", "ZCARD", "ZRANGE"),
+    *(
+        "BLMOVE",
+        "DEL",
+        "GET",
+        "HDEL",
+        "HGET",
+        "HGETALL",
+        "HKEYS",
+        "HMGET",
+        "HSET",
+        "LLEN",
+        "LPOS",
+        "LPUSH",
+        "LRANGE",
+        "LREM",
+    ),
+    *("EXISTS", "PEXPIRE", "SCAN", "SET", "WAIT", "XRANGE", "XREAD", "XREVRANGE", "ZCARD", "ZRANGE"),
 )
 # without these none of this can be asked
 BASIC = ("PING", "INFO", "EVAL", "EVALSHA", "CLIENT|SETNAME", "SELECT")

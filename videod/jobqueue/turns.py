@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import Any
 
 from videod.config.settings import Settings
-from videod.errors import FetchFailed, RedisAway, Unfit
+from videod.errors import FetchFailed, KeyMissing, RedisAway
 from videod.jobqueue.connection import Connection, Script
 from videod.jobqueue.names import Names
 from videod.message import Envelope
@@ -98,6 +98,7 @@ class Turn:
         self.place, self.ident = place, ident
         self.member = f"{turns.node} {turns.run} {ident} {secrets.token_hex(4)}"
         self.kept, self.lost, self._over = time.monotonic(), False, True
+        self._imported: tuple[str, str] | None = None
 
     def take(self) -> bool:
         """Whether it is ours now."""
@@ -117,7 +118,7 @@ class Turn:
             raise FetchFailed(f"lost its turn at the recorder: {self.place}: Redis was away")
 
     def login(self) -> tuple[str, str] | None:
-        """User and password that were imported for it. Raises Unfit where this node cannot open them."""
+        """User and password that were imported for it. Raises KeyMissing where this node cannot open them."""
         turns = self._turns
         sealed = self._insist(lambda: turns.connection.call("HGET", turns.names.logins, self.place))
         if sealed is None:
@@ -125,7 +126,9 @@ class Turn:
         opened = Vault(turns.import_key).open(sealed.decode()) if turns.import_key else None
         if opened is None:
             what = "was sealed with another key" if turns.import_key else "needs the key that sealed it"
-            raise Unfit(f"the login of {self.place} {what}: [keys] import of secrets_file: set it on this node, too")
+            todo = f"set it on node {turns.node}, too, and videod restart"
+            raise KeyMissing(f"the login of {self.place} {what}: [keys] import of secrets_file: {todo}")
+        self._imported = opened
         return opened
 
     def refused(self, user: str, password: str) -> bool:
@@ -135,10 +138,17 @@ class Turn:
         return bool(digest) and hmac.compare_digest(digest, _digest(salt, password))
 
     def refuse(self, user: str, password: str) -> None:
-        """Remember that it did, for all nodes."""
+        """Remember that it did, for all nodes; and of a row of a sheet with which login it ended."""
         salt = secrets.token_hex(16)
         value = f"{salt}:{_digest(salt, password)}"
-        self._insist(lambda: self._turns.connection.call("HSET", self._key, user, value))
+        turns = self._turns
+        self._insist(lambda: turns.connection.call("HSET", self._key, user, value))
+        if self._imported == (user, password):
+            # another sheet may have brought this login: the row's own is still to be tried
+            row = turns.names.imported(self.ident)
+            digest = Vault(turns.import_key).digest(user, password)
+            if self._insist(lambda: turns.connection.call("GET", row)):
+                self._insist(lambda: turns.connection.call("SET", row, digest, "XX", "KEEPTTL"))
 
     @property
     def _key(self) -> str:

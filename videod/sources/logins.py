@@ -17,6 +17,18 @@ _UNFIT = re.compile(r"\$\{|[\r\n\x00]")
 def keep(settings: Settings, found: Mapping[str, tuple[str, str]]) -> bool:
     """Write logins into the secrets file, by recorder; whether that changed it. ConfigError."""
     path = settings.secrets_file
+    before, text = planned(settings, found)
+    try:
+        if text != before:
+            _replace(path, text)
+        return text != before
+    except OSError as error:
+        raise ConfigError(f"secrets_file: {path}: {error.strerror or error}: mend it") from None
+
+
+def planned(settings: Settings, found: Mapping[str, tuple[str, str]]) -> tuple[str, str]:
+    """The secrets file as it is and as it will be; nothing is written. ConfigError."""
+    path = settings.secrets_file
     if not path:
         text = "set it, or [keys] import in it: the passwords of the sheet have to be kept somewhere"
         raise ConfigError(f"[{settings.env}] secrets_file: {settings.file}: {text}")
@@ -30,9 +42,7 @@ def keep(settings: Settings, found: Mapping[str, tuple[str, str]]) -> bool:
             if _UNFIT.search(user + password):
                 raise ConfigError(f"secrets_file: {path}: cannot hold the password of {recorder}: set [keys] import")
             text = _with(text, f"[recorder {recorder}]", user, password)
-        if text != before:
-            _replace(path, text)
-        return text != before
+        return before, text
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"secrets_file: {path}: {getattr(error, 'strerror', None) or error}: mend it") from None
 

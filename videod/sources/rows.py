@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import re
@@ -50,16 +51,19 @@ class Bad:
     reason: str
 
 
-def read(lines: Iterable[tuple[int, list[str]]], today: date) -> tuple[list[Row], list[Bad], list[str]]:
-    """The rows, the wrong ones, and the names of columns that nobody knows. UsageError where nothing is a row."""
+def read(lines: Iterable[tuple[int, list[str]]], today: date) -> tuple[list[Row], list[Bad]]:
+    """The rows, and the wrong ones. UsageError where nothing is a row, or a column that nobody knows says something."""
     columns: list[str] | None = None
-    unknown, rows, bad = list[str](), list[Row](), list[Bad]()
+    unknown, rows, bad = dict[int, str](), list[Row](), list[Bad]()
     for number, cells in lines:
         if columns is None:
             columns, unknown = _header(cells)
             if columns:
                 continue
             columns = list(USUAL)
+        for n, name in unknown.items():
+            if cells[n : n + 1] not in ([], [""]):
+                raise UsageError(_stranger(name))
         try:
             rows.append(_row(number, _named(cells, columns), today))
         except ValueError as error:
@@ -68,26 +72,34 @@ def read(lines: Iterable[tuple[int, list[str]]], today: date) -> tuple[list[Row]
         raise UsageError("no row in it: give a row for each recording: see videod(8)")
     twice = list(_twice(rows))
     wrong = {one.number for one in twice}
-    return [row for row in rows if row.number not in wrong], sorted([*bad, *twice], key=_number), unknown
+    return [row for row in rows if row.number not in wrong], sorted([*bad, *twice], key=_number)
 
 
 def _number(one: Bad) -> int:
     return one.number
 
 
-def _header(cells: list[str]) -> tuple[list[str], list[str]]:
-    """The column of each cell, empty for those that nobody knows; nothing where this is no header."""
+def _stranger(name: str) -> str:
+    """What to say of a column that nobody knows: its values would be left out in silence."""
+    near = difflib.get_close_matches(" ".join(name.lower().split()), COLUMNS, 1, 0.5)
+    meant = f"did you mean {near[0]}? " if near else ""
+    return f"its header has a column that nobody knows: {name[:100]}: {meant}known are {', '.join(SYNONYMS)}"
+
+
+def _header(cells: list[str]) -> tuple[list[str], dict[int, str]]:
+    """The column of each cell, empty for those that nobody knows, and these; nothing where this is no header."""
     names = [" ".join(cell.lower().split()) for cell in cells]
     found = [COLUMNS.get(name, "") for name in names]
     if sum(map(bool, found)) < 2 and found != ["server"]:
-        return [], []
+        return [], {}
     if "server" not in found:
         raise UsageError("its header names no server: give a column server, recorder or host")
     known = [column for column in found if column]
     if len(set(known)) < len(known):
         twice = next(column for column in known if known.count(column) > 1)
         raise UsageError(f"its header names two columns for {twice}: leave one out")
-    return found, [cell for cell, column in zip(cells, found, strict=True) if cell and not column]
+    pairs = enumerate(zip(cells, found, strict=True))
+    return found, {n: cell or f"the one without a name, number {n + 1}" for n, (cell, column) in pairs if not column}
 
 
 def _named(cells: list[str], columns: list[str]) -> dict[str, str]:
