@@ -250,13 +250,40 @@ def test_push_wait_shows_and_exits_with_the_outcome(daemon: Daemon) -> None:
     assert document["state"] == "done"
 
 
+def test_push_wait_says_why_nothing_moves(daemon: Daemon) -> None:
+    daemon.start()
+    assert daemon.command("pause", "-e", "prod").returncode == 0
+    nodes = daemon.command("nodes").stdout
+    assert (
+        "all nodes pause: videod pause (videod resume)" in nodes and f"{daemon.node}: paused: videod pause; go" in nodes
+    )
+    waits = subprocess.Popen(
+        [sys.executable, "-m", "videod", "-c", str(daemon.ini), "push", '{"id":"a","kind":"sleep"}', "--wait"],
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert waits.stderr
+    lines = [waits.stderr.readline() for _ in range(2)]
+    assert "videod: nothing moves: all nodes pause: videod pause; go on: videod resume\n" in lines
+    assert daemon.command("resume").returncode == 0
+    rest = waits.stderr.read()
+    assert waits.wait(30) == 0 and "nothing moves" not in rest
+    daemon.stop()
+
+
+def test_a_command_that_is_mistyped(daemon: Daemon) -> None:
+    for given, said in (("stat", ": did you mean 'status'?"), ("psuh", ": did you mean 'push'?"), ("xyzzy", "")):
+        made = daemon.command(given)
+        text = f"videod: no command of this name: {given}{said}: command line: see videod --help\n"
+        assert (made.returncode, made.stderr) == (2, text)
+
+
 def test_push_wait_of_a_done_id_is_no_success(daemon: Daemon) -> None:
     daemon.start()
     message = '{"id":"a","kind":"sleep"}'
     assert daemon.command("push", message, "--wait").returncode == 0
     again = daemon.command("push", message, "--wait")
     assert again.returncode == 1
-    assert "videod: duplicate: a: duplicate: this id is done already" in again.stderr
+    assert "videod: duplicate: a: this id is done already" in again.stderr
 
 
 def test_a_file_that_is_no_message_is_named(daemon: Daemon, tmp_path: Path) -> None:

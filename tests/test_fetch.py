@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import urllib3
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from tests.origin import Origin, Page
 from tests.transfer_fixtures import ArgvWatch, settings_of, wait_for
@@ -30,6 +32,7 @@ from videod.errors import (
 )
 from videod.process import Tools
 from videod.transfer.fetch import Fetched, check, fetch
+from videod.transfer.http import reason
 
 BODY = b"\0" + os.urandom((1 << 20) - 1)
 OTHER = os.urandom((1 << 20) + 4321)
@@ -579,3 +582,11 @@ class Tunnel:
             other.shutdown(socket.SHUT_WR)
         except OSError:
             return
+
+
+def test_a_reason_names_no_object() -> None:
+    class Patient(urllib3.connection.HTTPConnection):
+        pass
+
+    for error in (NewConnectionError(Patient("192.0.2.1", 1), "refused"), ConnectTimeoutError(Patient("h"), "refused")):
+        assert reason(error) == "refused"

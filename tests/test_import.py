@@ -140,16 +140,17 @@ def test_a_node_without_the_key_says_so(daemon: Daemon, r, recorder: Recorder) -
 def test_the_password_of_another_sheet_ends_no_row_for_good(daemon: Daemon, r, recorder: Recorder) -> None:
     prepare(daemon)
     assert daemon.command("pause", "-e", "prod").returncode == 0
-    good = sheet(daemon.folder, [[recorder.host, "admin", PASSWORD, 1, *span(0), "a"]], "a.xlsx")
+    good = sheet(daemon.folder, [[recorder.host, "admin", PASSWORD, 1, *span(n), f"a-{n}"] for n in (0, 2)], "a.xlsx")
     wrong = sheet(daemon.folder, [[recorder.host, "admin", "wrong", 1, *span(1), "b"]], "b.xlsx")
     assert daemon.command("import", str(good), "-e", "prod").stderr == ""
     said = daemon.command("import", str(wrong), "-e", "prod").stderr
     assert f"another login than before: {recorder.host}" in said and said.count("\n") == 1
     daemon.command("resume", "-e", "prod")
-    assert {final(r, ident, 60)["error"]["code"] for ident in "ab"} == {"denied"}
+    assert {final(r, ident, 60)["error"]["code"] for ident in ("a-0", "a-2", "b")} == {"denied"}
     assert call(daemon, "import", str(wrong))[1]["queued"] == 0
-    assert call(daemon, "import", str(good))[1]["queued"] == 1
-    until(lambda: r.hget("videod:job:a", "state") == "done", 60, "its own password is right")
+    assert call(daemon, "import", str(good))[1]["queued"] == 2
+    for ident in ("a-0", "a-2"):
+        until(lambda ident=ident: r.hget(f"videod:job:{ident}", "state") == "done", 60, "its own password is right")
     assert call(daemon, "import", str(good))[1]["queued"] == 0
 
 

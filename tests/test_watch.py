@@ -169,6 +169,7 @@ def test_done_and_failed(daemon: Daemon, r, folder: Path, video: Path) -> None:
     (folder / "bad.mp4").write_text("no video")
     reason = daemon.folder / "failed/bad.mp4.reason.txt"
     until(lambda: (folder / "done/sub/good.mp4").exists() and reason.exists(), 60, "both are put away")
+    assert "to try again: move bad.mp4 back into" in reason.read_text()
     assert "not_video" in reason.read_text() and (daemon.folder / "failed/bad.mp4").exists()
     # who puts it back wants it done again
     shutil.copy(video, daemon.folder / "failed/bad.mp4")
@@ -177,6 +178,7 @@ def test_done_and_failed(daemon: Daemon, r, folder: Path, video: Path) -> None:
     shutil.copy(video, folder / "bad.mp4")
     until(lambda: (folder / "done/bad-2.mp4").exists(), 60, "two of one name")
     assert watch.stop() == 0
+    assert "ended done: file:" in watch.said.read_text()
     assert json.loads(r.hget(next(r.scan_iter("videod:job:good-*")), "message"))["preset"] == "classic"
 
 

@@ -25,7 +25,7 @@ def dead(arguments: argparse.Namespace) -> int:
         return _list(arguments, entries)
     wanted = [entry for entry in entries if arguments.all or _read(entry).get("id") == arguments.drop]
     if not wanted and not arguments.all:
-        raise VideodError(f"no dead message of id {arguments.drop}: {arguments.drop}: see videod dead")
+        raise VideodError(f"no dead message of this id: {arguments.drop}: see videod dead")
     dropped = sum(jobs.drop_dead(entry) for entry in wanted)
     print(json.dumps({"dropped": dropped}) if arguments.json else f"dropped {dropped}")
     return 0

@@ -68,7 +68,7 @@ def demo(arguments: argparse.Namespace) -> int:
         print(json.dumps({**record, "counted": frames}))
     elif frames:
         say(f"counted by ffprobe: {frames[0]} frames; the daemon is stopped")
-        say("upload, wait and watch in a browser: videod demo --web")
+        say("upload, wait and watch in a browser: videod demo --web, or make demo WEB=1")
     return code
 
 

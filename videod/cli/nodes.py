@@ -33,19 +33,21 @@ def nodes(arguments: argparse.Namespace) -> int:
     if everyone:
         print(f"all nodes pause: {everyone.get('why')} (videod resume)")
     for name, facts in sorted(found.items()):
-        print(_line(name, facts))
-        if facts.get("paused"):
-            print(f"  paused: {facts['paused']}")
+        print(_line(name, facts, alone=not everyone))
     return 0
 
 
-def _line(name: str, facts: dict[str, Any]) -> str:
+def _line(name: str, facts: dict[str, Any], *, alone: bool) -> str:
     if is_gone_state(facts):
         return f"{name}: gone, noticed by {facts.get('by', '?')} at {facts.get('seen', '?')}"
     jobs = f": {', '.join(facts['jobs'])}" if facts.get("jobs") else ""
     busy = f"{facts.get('busy', 0)} of {facts.get('slots', '?')} slots busy{jobs}"
     about = f"videod {facts.get('version', '?')}, pid {facts.get('pid', '?')}, since {facts.get('since', '?')}"
-    return f"{name}: {facts.get('state', '?')}, {busy}; {about}, seen {facts.get('seen', '?')}"
+    state = facts.get("state", "?")
+    if facts.get("paused"):
+        go_on = f" --node {name}" if alone else ""
+        state = f"paused: {facts['paused']}; go on: videod resume{go_on}; {state}"
+    return f"{name}: {state}, {busy}; {about}, seen {facts.get('seen', '?')}"
 
 
 def pause(arguments: argparse.Namespace) -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
+import re
 from collections.abc import Callable
 from typing import NoReturn, TypeAlias
 
@@ -17,6 +19,12 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """One line, exit 2."""
+        # of all verbs that there are, argparse's list is longer than a line
+        if found := re.match(r"argument COMMAND: invalid choice: '([^']*)' \(choose from (.*)\)", message):
+            verbs = re.findall(r"[\w-]+", found[2])
+            near = [verb for verb in verbs if found[1] and verb.startswith(found[1])]
+            near = near or difflib.get_close_matches(found[1], verbs, 1, 0.5)
+            message = f"no command of this name: {found[1]}" + (f": did you mean '{near[0]}'?" if near else "")
         self.exit(2, f"videod: {message}: command line: see {self.prog} --help\n")
 
 

@@ -56,11 +56,9 @@ def prepared(raw: bytes, settings: Settings) -> bytes:
     order = read(raw, None, settings)
     if isinstance(order, Rejected):
         bad = order.error.code == BadMessage.code
-        raise UsageError(
-            f"{order.error}: " + ("message: mend it, see docs/protocol.md" if bad else "see videod.ini(5)")
-        )
+        raise UsageError(f"{order.error}: " + ("message: mend it, see man videod" if bad else "see videod.ini(5)"))
     if order.unknown:
-        raise UsageError(f"unknown field {order.unknown[0]}: message: see docs/protocol.md")
+        raise UsageError(f"unknown field {order.unknown[0]}: message: leave it out, or see man videod")
     values = read_message(raw)
     if "task_id" in values:
         return raw

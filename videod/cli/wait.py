@@ -16,9 +16,14 @@ from videod.events import FINAL
 from videod.intake import Order, read
 from videod.jobqueue import Connection
 from videod.jobqueue.browse import Browse
+from videod.jobqueue.nodes import serves
+from videod.jobqueue.steer import ALL, Steer
 from videod.logs import visible
 
 LOOK_SECONDS = 0.1
+# between two looks at who could take the message
+ASK_SECONDS = 1.0
+WAITING = ("waiting", "retry", "requeued")
 
 
 class Lines:
@@ -43,7 +48,11 @@ class Lines:
             line = f"retry at {record.get('retry_at')}: {error.get('code')}: {error.get('message')}"
         if line != self._last:
             self._last = line
-            print(visible(line), file=sys.stderr, flush=True)
+            self.say(line)
+
+    def say(self, line: str) -> None:
+        """Print something else."""
+        print(visible(line), file=sys.stderr, flush=True)
 
 
 class Bar:
@@ -77,6 +86,10 @@ class Bar:
         stage = record["state"] if record["state"] != "running" else record.get("stage") or "running"
         self._progress.update(self._task, description=stage, completed=record.get("percent", 0))
 
+    def say(self, line: str) -> None:
+        """Print something above the bar."""
+        self._progress.console.print(visible(line), markup=False, highlight=False, soft_wrap=True)
+
 
 class Watch:
     """Follows the job of one message. Made before it is queued: an id may have ended once before."""
@@ -85,6 +98,8 @@ class Watch:
         order = read(raw, None, settings)
         assert isinstance(order, Order)
         self._jobs, self._settings, self._id = Browse(settings, connection), settings, order.job.id
+        self._steer, self._node = Steer(settings, connection), order.job.node
+        self._said, self._asked = False, 0.0
         before = self._jobs.job(self._id) or {}
         self._repeats = before.get("state") == "done" and not order.job.again
         runs_anew = not self._repeats
@@ -103,11 +118,39 @@ class Watch:
                     record = {"id": self._id, "state": "waiting"}
                 if shown:
                     shown.update(record)
+                if record["state"] in WAITING and (why := self._stands()):
+                    (shown or Lines()).say(f"videod: nothing moves: {why}")
                 if record["state"] in FINAL:
                     return record
                 if self._settings.redis == "embedded" and not look(self._settings).running:
                     raise NotRunning(f"the daemon stopped before the job ended: videod start {self._settings.env}")
                 time.sleep(LOOK_SECONDS)
+
+    def _stands(self) -> str:
+        """Why no node takes the message; said once, and asked for now and then."""
+        if self._said or time.monotonic() < self._asked + ASK_SECONDS:
+            return ""
+        self._asked = time.monotonic()
+        every, settings = self._jobs.nodes(), self._settings
+        living = {name: facts for name, facts in every.items() if serves(facts, settings.lease)}
+        if self._node:
+            living = {name: facts for name, facts in living.items() if name == self._node}
+        paused, known = self._steer.paused(), f"node {self._node}" if self._node else "all nodes"
+        if ALL in paused:
+            why = f"all nodes pause: {paused[ALL].get('why')}; go on: videod resume"
+        elif not living:
+            text = f"node {self._node} does not live" if self._node else "no node lives that serves this queue"
+            why = f"{text}: videod start {settings.env}"
+        elif all(name in paused for name in living):
+            name = min(living)
+            what = f"videod resume --node {name}" if len(living) == 1 else "videod resume"
+            why = f"{known if len(living) > 1 else name} paused: {paused[name].get('why')}; go on: {what}"
+        elif all(facts.get("lacks") for facts in living.values()):
+            why = f"takes no messages: {living[min(living)]['lacks']}"
+        else:
+            return ""
+        self._said = True
+        return why
 
 
 def report(record: dict[str, Any], *, as_json: bool) -> int:
@@ -121,8 +164,10 @@ def report(record: dict[str, Any], *, as_json: bool) -> int:
             print(f"{output['url']}  {output['bytes']} bytes{frames}{warning}")
     else:
         error = record.get("error") or {}
-        text = f"{error.get('code')}: {error.get('message')}" if error else record["state"]
-        print(visible(f"videod: {record['state']}: {record['id']}: {text}"), file=sys.stderr)
+        text = f": {error.get('code')}: {error.get('message')}" if error else ""
+        if error.get("code") == record["state"]:
+            text = f": {error.get('message')}"
+        print(visible(f"videod: {record['state']}: {record['id']}{text}"), file=sys.stderr)
         for file in error.get("files") or []:
             print(visible(f"{file['fn']}: {file['error']}"), file=sys.stderr)
     return 0 if record["state"] == "done" else 1

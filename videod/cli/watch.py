@@ -83,7 +83,7 @@ def _root(given: str, settings: Settings) -> Path:
 
 def _door(connection: Connection, settings: Settings) -> Door:
     browse = Browse(settings, connection)
-    return Door(lambda raw, node: push(connection, settings, raw, node=node, batch=False), browse.ended)
+    return Door(lambda raw, node: push(connection, settings, raw, node=node, batch=False), browse.ended, browse.results)
 
 
 def _observer(root: Path, watcher: Watcher, signals: Signals) -> Any:

@@ -45,6 +45,10 @@ class Browse:
                 found[ident] = (text_of(state), None if error is None else typed("error", text_of(error)))
         return found
 
+    def results(self, ident: str) -> list[str]:
+        """Where the outputs of a job are."""
+        return [str(output.get("url")) for output in (self.job(ident) or {}).get("outputs") or []]
+
     def jobs(self) -> Iterator[dict[str, Any]]:
         """All job records in brief, in no order."""
         cursor, begin = 0, self._names.job("")

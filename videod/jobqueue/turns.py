@@ -132,17 +132,23 @@ class Turn:
         return opened
 
     def refused(self, user: str, password: str) -> bool:
-        """Whether the recorder refused this login before."""
+        """Whether the recorder refused this login before; then a row of a sheet ends by it."""
         found = self._insist(lambda: self._turns.connection.call("HGET", self._key, user))
         salt, _, digest = (found or b"").decode().partition(":")
-        return bool(digest) and hmac.compare_digest(digest, _digest(salt, password))
+        known = bool(digest) and hmac.compare_digest(digest, _digest(salt, password))
+        if known:
+            self._ends_by(user, password)
+        return known
 
     def refuse(self, user: str, password: str) -> None:
-        """Remember that it did, for all nodes; and of a row of a sheet with which login it ended."""
+        """Remember that it did, for all nodes."""
         salt = secrets.token_hex(16)
         value = f"{salt}:{_digest(salt, password)}"
+        self._insist(lambda: self._turns.connection.call("HSET", self._key, user, value))
+        self._ends_by(user, password)
+
+    def _ends_by(self, user: str, password: str) -> None:
         turns = self._turns
-        self._insist(lambda: turns.connection.call("HSET", self._key, user, value))
         if self._imported == (user, password):
             # another sheet may have brought this login: the row's own is still to be tried
             row = turns.names.imported(self.ident)

@@ -33,10 +33,11 @@ AT_ONCE = 500
 
 @dataclass(frozen=True)
 class Door:
-    """What the watcher needs of Redis: put a message (for a node), and state and error of the jobs that have ended."""
+    """What the watcher needs of Redis: put a message (for a node), state and error, and URLs, of ended jobs."""
 
     push: Callable[[bytes, str | None], object]
     ended: Callable[[Sequence[str]], Mapping[str, tuple[str, Any]]]
+    results: Callable[[str], Sequence[str]] = lambda ident: ()
 
 
 class Watcher:
@@ -135,6 +136,7 @@ class Watcher:
         found = self._folder.look(path)
         why = f"{error.get('code')}: {error.get('message')}" if isinstance(error, dict) else ""
         target = self._done if state == "done" else self._failed
+        why = why or ", ".join(self._door.results(ident))
         moved = found is None or found.key != key
         if moved and isinstance(error, dict) and error.get("code") == "not_found":
             # renamed before its turn came: under its new name it is still to be done
@@ -149,6 +151,7 @@ class Watcher:
             place = put_away(path, self._folder.root, target)
             if state != "done":
                 reason = f"{state}: {why or 'by command'}\njob {ident}: videod show {ident}\n"
+                reason += f"to try again: move {place.name} back into {path.parent}\n"
                 place.with_name(place.name + ".reason.txt").write_text(reason, encoding="utf-8")
         except OSError as trouble:
             self._once(f"cannot be moved: {path}: {target}: {trouble.strerror}")

@@ -264,8 +264,9 @@ def reason(error: Exception) -> str:
     """Why, in one line, without the addresses and object names that urllib3 puts in."""
     inner = getattr(error, "reason", None)
     shown = inner if isinstance(inner, Exception) else error
-    # urllib3 puts the inner error behind its own text
-    text = shown.args[0] if len(shown.args) > 1 and isinstance(shown.args[0], str) else str(shown)
+    # urllib3 puts the inner error behind its own text, and its own text behind the connection
+    told = [part for part in shown.args if isinstance(part, str)] if len(shown.args) > 1 else []
+    text = told[0] if told and not isinstance(shown, OSError) else str(shown)
     line = " ".join(text.split())
-    line = re.sub(r"<[^>]*>: |\w+Pool\([^)]*\): |\w+Connection\([^)]*\): ", "", line)
+    line = re.sub(r"<[^>]*>: |\w+Pool\([^)]*\): |\w+\(host=[^)]*\): |\w+Connection\([^)]*\): ", "", line)
     return line[:300] or type(error).__name__
