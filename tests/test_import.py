@@ -155,7 +155,7 @@ def test_the_password_of_another_sheet_ends_no_row_for_good(daemon: Daemon, r, r
 
 
 def test_a_key_that_is_set_later_needs_a_restart(daemon: Daemon, r, recorder: Recorder) -> None:
-    prepare(daemon, key="", max_attempts=2)
+    prepare(daemon, key="")
     (daemon.folder / "secrets.ini").write_text(f"[keys]\nimport = {KEY}\n")
     made = daemon.command("reload", "prod")
     assert made.returncode == 0 and made.stderr == "videod: needs a restart: [keys] import: videod restart prod\n"
