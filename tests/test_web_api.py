@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -256,6 +257,73 @@ def test_another_site_cannot_ask_in_somebodys_name(web: Web, r) -> None:
 
 
 # ------------------------------------------------------------- bounds
+def begun(web: Web, path: str, length: int, body: bytes, more: str = "") -> socket.socket:
+    """A request whose body is not whole."""
+    made = socket.create_connection(("127.0.0.1", web.port), 20)
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{more}"
+    made.sendall(f"{head}Content-Length: {length}\r\n\r\n".encode() + body)
+    return made
+
+
+def rest(one: socket.socket) -> bytes:
+    return b"".join(iter(lambda: one.recv(65536), b""))
+
+
+def resident(web: Web) -> int:
+    """MiB."""
+    return int(Path(f"/proc/{web.process.pid}/statm").read_text().split()[1]) * 4096 >> 20
+
+
+def test_who_may_not_ask_fills_no_memory(closed: Web) -> None:
+    nobody = Program(closed)
+    assert nobody.ask("GET", "/status")[0] == 401
+    before = resident(closed)
+    held = [begun(closed, f"{API}/jobs", 1 << 20, b" " * 1_000_000) for _ in range(150)]
+    for one in held:
+        answer = rest(one)  # which ends: the connection is closed
+        assert answer.startswith(b"HTTP/1.1 401 ") and b"connection: close" in answer.lower()
+        one.close()
+    assert resident(closed) - before < 80
+    # nor does who waits to be asked for the body
+    with begun(closed, f"{API}/jobs", 100, b"", "Expect: 100-continue\r\n") as one:
+        assert rest(one).startswith(b"HTTP/1.1 401 ")
+
+
+def test_a_body_that_never_ends(daemon: Daemon, r) -> None:
+    daemon.write(stall_timeout=1)
+    made = Web(daemon).start()
+    try:
+        with begun(made, f"{API}/jobs", 100, b"{") as one:
+            assert rest(one).startswith(b"HTTP/1.1 408 ")
+        with begun(made, f"{API}/nosuch", 100, b"{") as one:
+            assert rest(one).startswith(b"HTTP/1.1 404 ")
+    finally:
+        assert made.stop() == 0
+
+
+def test_where_nothing_is(closed: Web) -> None:
+    status, told = Program(closed).ask("GET", "/nosuch")
+    assert (status, told["detail"]) == (404, f"There is nothing at this address: see {API}/openapi.json.")
+    for token in ("", "wrong"):
+        assert "`Authorization: Bearer TOKEN`" in Program(closed, token).ask("GET", "/status")[1]["detail"]
+
+
+def test_a_fault_is_an_answer(daemon: Daemon, r) -> None:
+    made = Web(daemon).start()
+    r.hset("videod:paused", "*", "no JSON")
+    try:
+        client = Client(made)
+        for _ in range(2):  # the connection is as good as before
+            done = client.get(f"{API}/status")
+            assert (done.status, done.headers["content-type"]) == (500, "application/problem+json")
+            assert "connection" not in done.headers and "The log says what" in done.json()["detail"]
+        page = client.get("/admin")
+        assert page.status == 500 and b"The log says what" in page.data and "content-security-policy" in page.headers
+    finally:
+        assert made.stop() == 0
+    assert made.log.count("fault: GET") == 3
+
+
 @pytest.fixture
 def search(daemon: Daemon, r) -> Iterator[Search]:
     daemon.write()

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from videod.web import farm, handing
-from videod.web.access import require
+from videod.web.access import Visitor, require
 from videod.web.declared import JSON, MOST_BODY, Asked, Operation
 from videod.web.openapi import described
 from videod.web.site import Site, site_of
-from videod.web.trouble import Trouble
+from videod.web.trouble import Json, LoginNeeded, Trouble
 
 ROOT = "/api/v1"
+LOG_IN = "Send `Authorization: Bearer TOKEN`; `videod web --token` makes one."
+# a body is at most 1 MiB
+BODY_SECONDS = 30.0
 
 
 def operations() -> tuple[Operation, ...]:
@@ -36,34 +39,45 @@ def routes(site: Site) -> list[Route]:
 
 def openapi(request: Request) -> Response:
     """The description. It tells nothing of this site, and asks for no login."""
-    return JSONResponse(described(operations(), ROOT))
+    return Json(described(operations(), ROOT))
 
 
 def _endpoint(methods: dict[str, Operation]) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         one = methods["GET" if request.method == "HEAD" else request.method]
-        raw = await _body(request) if one.body is not None else b""
-        return await run_in_threadpool(_work, one, request, raw)
+        # who may not ask gets nothing held here
+        visitor, values = _visitor(request, one.role), one.query(request)
+        given = await run_in_threadpool(one.given, await _body(request)) if one.body is not None else {}
+        asked = Asked(request, site_of(request), visitor, values, given)
+        status, answer = await run_in_threadpool(one.work, asked)
+        return Json(answer, status, {"location": f"{ROOT}/jobs/{answer['id']}"} if status == 201 else None)
 
     return endpoint
 
 
+def nowhere() -> Trouble:
+    """No operation is there."""
+    return Trouble(404, f"There is nothing at this address: see {ROOT}/openapi.json.")
+
+
+def _visitor(request: Request, role: str) -> Visitor:
+    try:
+        return require(request, role)
+    except LoginNeeded:
+        raise LoginNeeded(LOG_IN) from None
+
+
 async def _body(request: Request) -> bytes:
-    """Trouble (413, 415). Nothing but JSON: that a form of another site cannot send."""
+    """Trouble (408, 413, 415). Nothing but JSON: that a form of another site cannot send."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
         raise Trouble(415, f"The body must be {JSON}.")
     held = bytearray()
-    async for piece in request.stream():
-        held += piece
-        if len(held) > MOST_BODY:
-            raise Trouble(413, f"The body has more than {MOST_BODY} bytes.")
+    try:
+        async with asyncio.timeout(min(BODY_SECONDS, site_of(request).settings.stall_timeout or BODY_SECONDS)):
+            async for piece in request.stream():
+                held += piece
+                if len(held) > MOST_BODY:
+                    raise Trouble(413, f"The body has more than {MOST_BODY} bytes.")
+    except TimeoutError:
+        raise Trouble(408, "The body took too long.", "Send it again.") from None
     return bytes(held)
-
-
-def _work(one: Operation, request: Request, raw: bytes) -> Response:
-    visitor = require(request, one.role)
-    values = one.query(request)
-    body: dict[str, Any] = one.given(raw) if one.body is not None else {}
-    status, answer = one.work(Asked(request, site_of(request), visitor, values, body))
-    headers = {"location": f"{ROOT}/jobs/{answer['id']}"} if status == 201 else None
-    return JSONResponse(answer, status, headers)

@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp
@@ -33,6 +34,14 @@ ROOMS = (front, admin, api, metrics, login, tus, forms, jobs, live, clipping, re
 REFRESH_SECONDS = 5
 
 
+class _Site(Starlette):
+    """Without a page of Starlette's own for faults, which raises them again behind it: Guarding shows them."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Handlers, then routes."""
+        return ExceptionMiddleware(self.router, handlers=self.exception_handlers)
+
+
 def application(site: Site) -> ASGIApp:
     """The whole site, as an ASGI application."""
 
@@ -44,7 +53,7 @@ def application(site: Site) -> ASGIApp:
                     await stack.enter_async_context(room.running(site))
             yield
 
-    app = Starlette(
+    app = _Site(
         routes=[route for room in ROOMS for route in room.routes(site)],
         exception_handlers={Trouble: _trouble, RedisAway: _away, HTTPException: _plain},
         lifespan=running,
@@ -88,5 +97,6 @@ def _plain(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     headers = error.headers if isinstance(error, HTTPException) else None
     if status == 404:
-        return answer(request, missing())
+        program = request.url.path.startswith(f"{api.ROOT}/")
+        return answer(request, api.nowhere() if program else missing())
     return answer(request, Trouble(status, "That cannot be asked here.", "", headers))

@@ -55,7 +55,7 @@ def _operation(one: Operation) -> dict[str, Any]:
         str(status): {"description": HTTPStatus(status).phrase, "content": {JSON: {"schema": schema}}}
         for status, schema in one.answers.items()
     }
-    body = (413, 415, 422) if one.body is not None else ()
+    body = (408, 413, 415, 422) if one.body is not None else ()
     path = (404,) if any(param.place == "path" for param in one.params) else ()
     for status in sorted({*ANYWHERE, *body, *path, *one.problems}):
         problem = {"schema": {"$ref": "#/components/schemas/Problem"}}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -26,8 +28,16 @@ class Trouble(Exception):
 class LoginNeeded(Trouble):
     """Nobody is logged in."""
 
-    def __init__(self) -> None:
-        super().__init__(401, "This needs a login.", "Log in and try again.", {"WWW-Authenticate": "Bearer"})
+    def __init__(self, do: str = "Log in and try again.") -> None:
+        super().__init__(401, "This needs a login.", do, {"WWW-Authenticate": "Bearer"})
+
+
+class Json(JSONResponse):
+    """An answer in ASCII: a string of JSON may hold half a surrogate, UTF-8 may not."""
+
+    def render(self, content: Any) -> bytes:
+        """The body."""
+        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
 
 
 def missing() -> Trouble:
@@ -55,4 +65,4 @@ def as_json(trouble: Trouble) -> Response:
     title = known.get(trouble.status, "Refused")  # 460 is that of tus alone
     detail = f"{trouble.what} {trouble.do}".strip()
     body = {"type": "about:blank", "title": title, "status": trouble.status, "detail": detail}
-    return JSONResponse(body, trouble.status, trouble.headers, PROBLEM)
+    return Json(body, trouble.status, trouble.headers, PROBLEM)
