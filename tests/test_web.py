@@ -216,6 +216,39 @@ def test_a_unix_socket(daemon: Daemon, r) -> None:
     path.parent.rmdir()
 
 
+def test_a_file_at_the_place_of_the_socket_stays(daemon: Daemon, r, tmp_path: Path) -> None:
+    daemon.write()
+    kept, link = tmp_path / "kept", tmp_path / "link"
+    kept.write_text("of somebody")
+    link.symlink_to(kept)
+    for path in (kept, link, tmp_path):
+        done = run(daemon, "--listen", f"unix:{path}")
+        assert done.returncode == 1 and done.stderr.count("\n") == 1, done
+        assert f"cannot listen: unix:{path}: a file that is no socket stands there" in done.stderr
+    assert kept.read_text() == "of somebody" and link.is_symlink()
+
+
+def test_of_many_starts_one_serves(daemon: Daemon, r) -> None:
+    """Also at what a killed one left: none takes the socket of another away."""
+    path = Path(tempfile.mkdtemp(prefix="videod-web-")) / "socket"
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(path))
+    daemon.write()
+    command = [daemon.python, "-m", "videod", "-c", daemon.ini, "web", "-e", daemon.env, "--listen", f"unix:{path}"]
+    all_ = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(4)]
+    until(lambda: sum(one.poll() is None for one in all_) == 1, 30, "all but one have ended")
+    (ours,) = (one for one in all_ if one.poll() is None)
+    with socket.socket(socket.AF_UNIX) as made:
+        made.connect(str(path))
+        made.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        assert made.recv(100).startswith(b"HTTP/1.1 200")
+    ours.terminate()
+    said = [one.communicate(timeout=20)[1] for one in all_]
+    assert sum(b"another program listens there" in text for text in said) == 3
+    assert ours.returncode == 0 and not path.exists()
+    path.parent.rmdir()
+
+
 def test_failed_cancelled_and_tried_again(
     web: Web, client: Client, daemon: Daemon, video: Path, tmp_path: Path, r
 ) -> None:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
-import os
 import signal
-import socket
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -16,15 +13,13 @@ from typing import Any
 import uvicorn
 
 from videod.config.settings import Settings
-from videod.config.values import host_port
-from videod.errors import VideodError
 from videod.jobqueue import Connection
 from videod.web.app import application
+from videod.web.listening import Listening
 from videod.web.site import Site
 
 # for answers that are under way when the end comes; connections that wait for events are cut
 GRACE_SECONDS = 1
-BACKLOG = 512
 # how long the head of a request may take, and how often that is looked at, in tenths of a second
 HEAD_SECONDS, LOOK_TICKS = 30.0, 10
 STOP = (signal.SIGTERM, signal.SIGINT)
@@ -79,8 +74,7 @@ def _waits(connection: Any) -> bool:
 
 def serve(settings: Settings, connection: Connection, log: logging.Logger) -> int:
     """Serve until told to stop. VideodError where the address is taken or the folder cannot be written."""
-    listening = _listening(settings.web.listen)
-    try:
+    with Listening(settings.web.listen) as listening:
         site = Site.of(settings, connection, log)
         config = uvicorn.Config(
             application(site),
@@ -94,18 +88,11 @@ def serve(settings: Settings, connection: Connection, log: logging.Logger) -> in
             lifespan="on",
             timeout_graceful_shutdown=GRACE_SECONDS,
             timeout_keep_alive=75,
-            backlog=BACKLOG,
         )
         _quiet()
-        listening.listen(BACKLOG)  # who comes from now on is answered
         log.info("web: serving at %s, videos in %s", settings.web.listen, settings.web.folder)
         patience = min(HEAD_SECONDS, settings.stall_timeout or HEAD_SECONDS)
-        asyncio.run(_Server(config, patience).serve(sockets=[listening]))
-    finally:
-        listening.close()
-        if settings.web.listen.startswith("unix:"):
-            with contextlib.suppress(OSError):
-                os.unlink(settings.web.listen.removeprefix("unix:"))
+        asyncio.run(_Server(config, patience).serve(sockets=[listening.socket]))
     log.info("web: stopped")
     return 0
 
@@ -114,48 +101,3 @@ def _quiet() -> None:
     # its lines have another form than ours; faults of ours are logged where they happen
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-
-
-def _listening(address: str) -> socket.socket:
-    try:
-        return _unix(address.removeprefix("unix:")) if address.startswith("unix:") else _tcp(*host_port(address))
-    except OSError as error:
-        why = "another program listens there" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
-        raise VideodError(f"cannot listen: {address}: {why}: choose another with --listen") from None
-
-
-def _tcp(host: str, port: int) -> socket.socket:
-    family, kind, proto, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-    made = socket.socket(family, kind, proto)
-    try:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind(place)
-    except OSError:
-        made.close()
-        raise
-    return made
-
-
-def _unix(path: str) -> socket.socket:
-    made = socket.socket(socket.AF_UNIX)
-    try:
-        # left by one that was killed: nobody answers there
-        made.connect(path)
-    except ConnectionRefusedError:
-        os.unlink(path)
-    except OSError:
-        pass
-    else:
-        made.close()
-        raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
-    made.close()
-    made = socket.socket(socket.AF_UNIX)
-    before = os.umask(0o117)
-    try:
-        made.bind(path)
-    except OSError:
-        made.close()
-        raise
-    finally:
-        os.umask(before)
-    return made
