@@ -373,6 +373,39 @@ def test_strange_entries_are_told_as_they_are(r, search: Search) -> None:
     assert search.drop(["a"]) == ["a"] and r.llen("videod:dead") == 3
     r.xadd("videod:events", {"id": "a", "event": "x", "json": "no JSON"})
     assert search.events("a") == [{}]
+    assert set(search.letters()) == set()
+
+
+STRANGE = [
+    '{"raw":"{}"}', '{"id":7,"error":"x"}', '{"id":null,"at":5}', '{"id":"\\ud800","error":{"message":"\\udfff"}}',
+    '{"id":"deep","error":{"message":' + "[" * 3000 + "]" * 3000 + "}}",
+    '{"id":"n","error":{"code":NaN,"message":1e999}}',
+]  # fmt: skip
+
+
+def test_no_message_or_record_breaks_a_list(daemon: Daemon, r, web: Web) -> None:
+    daemon.start(max_attempts=1)
+    half = r'{"id":"half","kind":"sleep","fail":"damaged","meta":{"note":"\ud800"},"note\udc00":1}'
+    push(r, half, r'{"id":"url","url":"http://\ud800/","start":1,"end":2}', r'{"id":"k","kind":"\ud800","url":"/x"}')
+    until(lambda: r.llen("videod:dead") == 3, 10, "all are dead")
+    r.rpush("videod:dead", *STRANGE)
+    fields = {"percent": "abc", "attempt": "nan", "seconds": "inf", "error": "[1]", "outputs": "{", "stages": "7"}
+    r.hset("videod:job:odd", mapping={**fields, "message": b"\xff", "taken_at": "never"})
+    r.hset("videod:job:none", "percent", "")
+    daemon.command("pause")
+    until(lambda: "paused" in daemon.log, 10, "it pauses")
+    push(r, r'{"id":"late","kind":"\ud800","url":"/x"}')
+    ours, client = Program(web), Client(web)
+    assert ours.get("/dead")["length"] == 3 + len(STRANGE)
+    assert {"odd", "none", "half"} <= {job["id"] for job in ours.get("/jobs?limit=500")["jobs"]}
+    assert ours.ask("GET", "/jobs?text=half")[0] == 200
+    for ident in ("half", "url", "k", "odd", "none"):
+        assert ours.get(f"/jobs/{ident}")["id"] == ident
+        client.page(f"/admin/jobs/{ident}")
+    for path in ("/admin", "/admin/jobs", "/admin/jobs?text=a", "/admin/dead"):
+        client.page(path)
+    assert daemon.command("list").returncode == 0
+    assert len(ours.post("/dead/drop", {"all": True})["ids"]) >= 3 and ours.get("/dead")["length"] == 0
 
 
 # ------------------------------------------------------------- its description

@@ -52,8 +52,13 @@ def _bare(rest: str, *, rooted: bool = False) -> str:
 def hide_message(text: str) -> str:
     """What was pushed, for people: JSON is taken apart first, since it may spell an address in other ways.
 
-    Else, or where it is no JSON, what looks like its strings is.
+    Else, or where it is no JSON, what looks like its strings is. The text is one that UTF-8 can hold: JSON may spell
+    half a surrogate.
     """
+    return _message(text).encode("utf-8", "replace").decode()
+
+
+def _message(text: str) -> str:
     try:
         return json.dumps(_hidden(json.loads(text, strict=False)), ensure_ascii=False)
     except (ValueError, RecursionError):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from videod.config.settings import Settings
@@ -13,7 +14,7 @@ from videod.jobqueue.names import Names
 from videod.jobqueue.oversize import BOUNDS
 from videod.message import KEPT_BYTES
 
-JSON_FIELDS = ("error", "outputs", "warnings", "stages")
+JSON_FIELDS = {"error": dict, "outputs": list, "warnings": list, "stages": dict}
 NUMBERS = ("attempt", "crashes", "tool_crashes", "percent", "seconds", "fetched_bytes", "cpu_seconds")
 HIDDEN = ("token",)
 MOST_RUNNING = 1000
@@ -34,7 +35,8 @@ class Browse:
             return None
         pairs = flat.items() if isinstance(flat, dict) else zip(flat[::2], flat[1::2], strict=True)
         record = {text_of(name): text_of(value) for name, value in pairs}
-        return {"id": ident, **{name: typed(name, text) for name, text in record.items() if name not in HIDDEN}}
+        known = {name: typed(name, text) for name, text in record.items() if name not in HIDDEN}
+        return {"id": ident, "state": "", **known}
 
     def ended(self, idents: Sequence[str]) -> dict[str, tuple[str, Any]]:
         """State and error of those of these jobs that have ended."""
@@ -56,8 +58,7 @@ class Browse:
             cursor, keys = self._connection.call("SCAN", cursor, "MATCH", glob(begin) + "*", "COUNT", 500)
             records = self._connection.many([("HMGET", key, *BRIEF) for key in keys])
             for key, values in zip(keys, records, strict=True):
-                pairs = ((name, text_of(value)) for name, value in zip(BRIEF, values, strict=True) if value is not None)
-                if record := {name: typed(name, text) for name, text in pairs}:
+                if record := brief(zip(BRIEF, values, strict=True)):
                     yield {"id": text_of(key)[len(begin) :], **record}
             if int(cursor) == 0:
                 return
@@ -97,7 +98,7 @@ class Browse:
         """The nodes by name."""
         flat = self._connection.call("HGETALL", self._names.nodes)
         pairs = flat.items() if isinstance(flat, dict) else zip(flat[::2], flat[1::2], strict=True)
-        return {text_of(name): _object(entry) for name, entry in pairs}
+        return {text_of(name): read_object(entry) for name, entry in pairs}
 
     def dead(self) -> list[bytes]:
         """The dead list, newest first."""
@@ -108,21 +109,59 @@ class Browse:
         return bool(self._connection.call("LREM", self._names.dead, 1, entry))
 
 
+def brief(pairs: Iterable[tuple[str, bytes | None]]) -> dict[str, Any]:
+    """What a list shows of a record; empty where there is none. It has a state and a kind, if not one that is known."""
+    found = {name: typed(name, text_of(value)) for name, value in pairs if value is not None}
+    return {**found, **{name: found.get(name) or "?" for name in ("state", "kind")}} if found else {}
+
+
 def typed(name: str, text: str) -> Any:
-    """A field of a record as what it is."""
+    """A field of a record as what it is; what is none of it, as if it were empty: anybody may write records."""
     if name in JSON_FIELDS:
-        return _object(text.encode())
+        kind = JSON_FIELDS[name]
+        found = read_json(text.encode())
+        return found if isinstance(found, kind) else kind()
     if name in NUMBERS:
-        number = float(text or 0)
-        return int(number) if number.is_integer() else number
+        return _number(text)
     return text
 
 
-def _object(text: bytes) -> Any:
+def _number(text: str) -> int | float:
     try:
-        return json.loads(text)
+        number = float(text or 0)
     except ValueError:
-        return {}
+        return 0
+    if not math.isfinite(number):
+        return 0
+    return int(number) if number.is_integer() else number
+
+
+def read_json(text: bytes) -> Any:
+    """What it says, sound; None where it is no JSON."""
+    try:
+        return sound(json.loads(text))
+    except (ValueError, RecursionError):
+        return None
+
+
+def read_object(text: bytes) -> dict[str, Any]:
+    """The same of an object; empty where it is none."""
+    found = read_json(text)
+    return found if isinstance(found, dict) else {}
+
+
+def sound(value: Any) -> Any:
+    """A value of JSON that every writer can put down again: json.loads makes half a surrogate of "\\ud800", which UTF-8
+    cannot hold, and reads NaN and Infinity, which JSON does not know. RecursionError where it is too deep."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, list):
+        return [sound(one) for one in value]
+    if isinstance(value, dict):
+        return {sound(name): sound(one) for name, one in value.items()}
+    return value
 
 
 def glob(text: str) -> str:

@@ -6,7 +6,6 @@ Bounded whatever Redis holds: a look that did not see all of it says so.
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 from videod.config.settings import Settings
 from videod.errors import BadMessage
 from videod.job import head
-from videod.jobqueue.browse import BRIEF, Browse, glob, text_of, typed
+from videod.jobqueue.browse import BRIEF, Browse, brief, glob, read_json, read_object, sound, text_of
 from videod.jobqueue.connection import Connection
 from videod.jobqueue.names import Names
 from videod.message import read_envelope, read_message
@@ -92,9 +91,7 @@ class Search:
         for keys in pages:
             rows = self._connection.many([("HMGET", key, *fields) for key in keys])
             for key, values in zip(keys, rows, strict=True):
-                pairs = zip(fields, values, strict=True)
-                record = {name: typed(name, text_of(value)) for name, value in pairs if value is not None}
-                if record:
+                if record := brief(zip(fields, values, strict=True)):
                     yield {"id": text_of(key)[len(self._names.job("")) :], **record}
 
     def _keys(self, idents: Sequence[str] | None) -> Iterator[list[bytes]]:
@@ -130,7 +127,7 @@ class Search:
             for _, flat in rows:
                 fields = dict(zip(flat[::2], flat[1::2], strict=True))
                 if fields.get(b"id") == ident.encode():
-                    found.append(_event(fields.get(b"json", b"")))
+                    found.append(read_object(fields.get(b"json", b"")))
                     if found[-1].get("event") == "started" and found[-1].get("attempt") == 1:
                         return found[::-1]
             if len(rows) < PAGE:
@@ -166,14 +163,15 @@ class Search:
         return [_letter(entry) for entry in entries], int(self._connection.call("LLEN", self._names.dead))
 
     def letters(self) -> dict[str, bytes]:
-        """The newest entry of each id."""
-        return {str(_letter(entry).get("id", "")): entry for entry in reversed(self._browse.dead())}
+        """The newest entry of each id; what has none cannot be queued again."""
+        found = ((_letter(entry), entry) for entry in reversed(self._browse.dead()))
+        return {letter["id"]: entry for letter, entry in found if letter["id"]}
 
     def drop(self, idents: Sequence[str] | None) -> list[str]:
         """Take the entries of these ids (None: all) out of the dead list; the ids of those that were there."""
         found: dict[str, None] = {}
         for entry in self._browse.dead():
-            ident = str(_letter(entry).get("id", ""))
+            ident = _letter(entry)["id"]
             if (idents is None or ident in idents) and self._browse.drop_dead(entry):
                 found[ident] = None
         return list(found)
@@ -197,7 +195,7 @@ def waiting(jobs: Browse, settings: Settings, most: int) -> list[dict[str, Any]]
             raw, ident, kind = element, "", "?"
         text = hide_message(raw.decode("utf-8", "replace"))[:SHOWN]
         text = text if size == len(element) else f"too large, {size} bytes: {text}"
-        found.append({"id": ident, "kind": kind, "state": "waiting", "list": name, "message": text})
+        found.append(sound({"id": ident, "kind": kind, "state": "waiting", "list": name, "message": text}))
     return found
 
 
@@ -227,16 +225,12 @@ def _fits(job: Mapping[str, Any], wanted: Wanted) -> bool:
 
 
 def _letter(entry: bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(entry)
-    except ValueError:
-        return {"raw_base64": base64.b64encode(entry).decode()}
-    return found if isinstance(found, dict) else {"raw": str(found)}
-
-
-def _event(text: bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+    """An entry of the dead list: `id` and `at` are texts, '' where it has none, `error` is an object."""
+    found = read_json(entry)
+    if found is None:
+        return {"id": "", "raw_base64": base64.b64encode(entry).decode()}
+    if not isinstance(found, dict):
+        return {"id": "", "raw": str(found)}
+    error = found.get("error")
+    texts = {name: str(found.get(name) or "") for name in ("id", "at")}
+    return {**found, **texts, "error": error if isinstance(error, dict) else {}}

@@ -115,7 +115,9 @@ def job(request: Request) -> Response:
     ident = request.path_params["id"]
     asked = _asked(request, id=farm.JOB_ID.read(ident))
     found = farm.job(asked)[1]
-    events = [{"at": e.get("at", ""), "event": e.get("event", "?"), "more": _rest(e)} for e in found.get("events", [])]
+    events = [
+        {"at": str(e.get("at", "")), "event": e.get("event", "?"), "more": _rest(e)} for e in found.get("events", [])
+    ]
     seconds = max(1e-9, sum(found.get("stages", {}).values()))
     stages = [(name, took, round(100 * took / seconds)) for name, took in found.get("stages", {}).items()]
     facts = [(name, found[name]) for name in (

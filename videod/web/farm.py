@@ -140,8 +140,7 @@ def dead(asked: Asked) -> tuple[int, Any]:
 
 def letter(entry: dict[str, Any]) -> dict[str, Any]:
     """An entry of the dead list with the secrets of its message hidden."""
-    found = {**entry, "raw": hide_message(entry["raw"])} if isinstance(entry.get("raw"), str) else dict(entry)
-    return found if isinstance(found.get("error", {}), dict) else {**found, "error": {}}
+    return {**entry, "raw": hide_message(entry["raw"])} if isinstance(entry.get("raw"), str) else entry
 
 
 _FILTERS = (
