@@ -138,7 +138,9 @@ class Web:
     trusted_proxies: tuple[str, ...] = option(
         "", visitors.proxies, "addresses or CIDR whose headers are believed; unix: who comes by a unix socket"
     )
-    hosts: tuple[str, ...] = option("", v.words, "names by which browsers reach it, beside localhost and addresses")
+    hosts: tuple[str, ...] = option(
+        "", visitors.names, "names by which browsers reach it, beside localhost and addresses"
+    )
     preset: str = option("html5", v.name, "how to convert what is uploaded")
     max_upload: int = option("10G", v.size, "largest upload; 0: no limit")
     quota_bytes: int = option("50G", v.size, "most bytes that one user uploads in a day; 0: no limit")

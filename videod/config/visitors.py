@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 
 from videod.config import values as v
+from videod.config.hosts import plain_name
 
 ROLES = ("watch", "submit", "admin")
 # no white space; a name that begins with ~ would be that of a browser nobody logged in with
@@ -36,15 +37,28 @@ def tokens(text: str) -> tuple[Account, ...]:
 
 
 def _accounts(text: str, form: re.Pattern[str], allowed: str) -> tuple[Account, ...]:
-    found = []
-    for line in filter(None, map(str.strip, text.splitlines())):
+    found: list[Account] = []
+    for number, line in enumerate(filter(None, map(str.strip, text.splitlines())), 1):
         name, role, hashed = (*line.split(), "", "", "")[:3]
         if len(line.split()) != 3 or role not in ROLES or not NAME.fullmatch(name) or not form.fullmatch(hashed):
-            raise ValueError(allowed)
+            # never the whole line: it may hold a password that stands in the wrong place
+            raise ValueError(f"{allowed}; line {number} is not{f': {name}' if NAME.fullmatch(name) else ''}")
+        if form is _ARGON and name in (one.name for one in found):
+            raise ValueError(f"one line for each user; there are two lines for {name}")
         found.append(Account(name, role, hashed))
-    if form is _ARGON and len({one.name for one in found}) < len(found):
-        raise ValueError("one line for each user")
     return tuple(found)
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Names of hosts, as a browser sends them in Host: without a port."""
+    found = v.words(text)
+    for entry in found:
+        try:
+            if plain_name(entry) != entry.lower():
+                raise ValueError
+        except ValueError:
+            raise ValueError(f"names of hosts, as videos.example.org; '{entry}' is none") from None
+    return found
 
 
 def listen(text: str) -> str:

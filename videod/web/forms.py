@@ -148,6 +148,7 @@ class _Form:
     async def _file(self, name: str, pieces: Pieces) -> str:
         site = self._site
         assert self._visitor
+        await run_in_threadpool(site.store.few, self._visitor.name)
         if seconds := await run_in_threadpool(site.pages.charge, self._visitor.name, files=1):
             raise too_much("These are too many files for a day.", seconds)
         made = await run_in_threadpool(site.store.create, self._visitor.name, name, -1)

@@ -76,10 +76,13 @@ async def create(request: Request) -> Response:
     """A new upload, with its first bytes if the body has any."""
     site, visitor = site_of(request), require(request, "submit")
     length = _number(request, "upload-length")
+    if "upload-defer-length" in request.headers:
+        raise Trouble(400, "Upload-Length and Upload-Defer-Length exclude each other.")
     if not length:
         raise Trouble(400, "This file is empty.", "Choose another file.")
     name = _metadata(request.headers.get("upload-metadata", "")).get("filename", "")
     site.store.fits(length)
+    await run_in_threadpool(site.store.few, visitor.name)
     if seconds := await run_in_threadpool(site.pages.charge, visitor.name, size=length, files=1):
         raise too_much("This is more than one may upload in a day.", seconds)
     upload = await run_in_threadpool(site.store.create, visitor.name, name, length)
@@ -173,7 +176,7 @@ async def _receive(request: Request, upload: Upload, part: Part, wanted: bytes) 
 
 def _number(request: Request, name: str) -> int:
     text = request.headers.get(name, "")
-    if not re.fullmatch(r"[0-9]{1,18}", text):
+    if not re.fullmatch(r"0|[1-9][0-9]{0,17}", text):
         raise Trouble(400, f"{name} must be a number.")
     return int(text)
 

@@ -26,6 +26,9 @@ TOKEN = re.compile(r"[A-Za-z0-9_-]{24}")
 IDENT = re.compile(r"w[A-Za-z0-9_-]{24}")
 FILE, INFO = "file", "info.json"
 LONGEST_NAME = 255
+# at once, of one user: each is a folder until it expires, and who uploads needs a few. Several who begin at the same
+# moment may be a few more.
+MOST_UNFINISHED = 100
 FULL = "There is no room for this file here at the moment."
 
 
@@ -78,6 +81,8 @@ class Store:
 
     def __init__(self, settings: Settings) -> None:
         self._web, self._least_free = settings.web, settings.min_free
+        # who owns what was seen in the folder
+        self._owners: dict[str, str] = {}
         self.folder = Path(settings.web.folder) / "uploads"
         self.results = Path(settings.web.folder) / "results"
         for folder in (self.folder, self.results):
@@ -96,6 +101,27 @@ class Store:
         os.close(os.open(folder / FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640))
         self._note(made)
         return made
+
+    def few(self, owner: str) -> None:
+        """Trouble (429) where a user has too many uploads that are not whole."""
+        mine = [found for found in map(self.find, self._of(owner)) if found and self._unfinished(found)]
+        if len(mine) >= MOST_UNFINISHED:
+            what = f"{len(mine)} of your uploads are not finished."
+            raise Trouble(429, what, "Go on with one, or wait until they expire.", {"Retry-After": "600"})
+
+    def _of(self, owner: str) -> list[str]:
+        known = self._owners
+        owners = {}
+        for token in self.tokens():
+            # one that is being made at this moment belongs to nobody yet
+            name = known.get(token) or getattr(self.find(token), "owner", "")
+            if name:
+                owners[token] = name
+        self._owners = owners
+        return [token for token, name in owners.items() if name == owner]
+
+    def _unfinished(self, upload: Upload) -> bool:
+        return upload.length < 0 or 0 <= self.offset(upload) < upload.length
 
     def fits(self, length: int) -> None:
         """Trouble (413) where a file is too large."""
