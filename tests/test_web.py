@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import select
 import shutil
 import signal
 import socket
@@ -116,9 +117,20 @@ def test_what_is_wrong_is_one_line(daemon: Daemon, r) -> None:
     daemon.write()
     assert run(daemon, "--listen", "127.0.0.1:1").returncode in (1, 6)
     assert run(daemon, "--listen", f"unix:{daemon.folder}/s").returncode == 6
-    daemon.sections = "[web]\nusers = a\n"
-    daemon.write()
-    assert run(daemon).returncode == 6
+    hashed = "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$" + "A" * 43
+    for line, told in (
+        ("users = a", "line 1 is not: a"),
+        (f"users =\n  anna admin {hashed}\n  ben boss {hashed}", "line 2 is not: ben"),
+        (f"users =\n  anna admin {hashed}\n  anna watch {hashed}", "two lines for anna"),
+        ("tokens =\n  robot submit short", "line 1 is not: robot"),
+        ("hosts = *", "'*' is none"),
+        ("hosts = a.example http://x/", "'http://x/' is none"),
+        ("hosts = a.example:80", "'a.example:80' is none"),
+    ):
+        daemon.sections = f"[web]\n{line}\n"
+        daemon.write()
+        done = run(daemon)
+        assert (done.returncode, done.stderr.count("\n")) == (6, 1) and told in done.stderr, done.stderr
 
 
 def test_without_the_extra(daemon: Daemon, tmp_path: Path) -> None:
@@ -273,6 +285,27 @@ def test_failed_cancelled_and_tried_again(
         next(path.parent for path in (daemon.state / "web/uploads").glob("*/file") if path.stat().st_size == 102400)
     )
     assert client.post(f"{second}/retry").status == 409 and "Upload it again" in client.page(second)
+
+
+def test_who_waits_for_the_end_stops_nobody(web: Web, client: Client, daemon: Daemon, video: Path, r) -> None:
+    page = client.upload(video)
+    ident = page.removeprefix("/j/")
+    # on a node that does not answer
+    message = r.lpop(f"video_info_queue@{daemon.node}") or r.lpop("video_info_queue")
+    r.hset(f"videod:job:{ident}", mapping={"state": "running", "kind": "convert", "message": message, "token": "t"})
+    body = f"token={client.token()}".encode()
+    cookie = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+    head = f"POST {page}/cancel HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie}\r\n"
+    head += f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(body)}\r\n\r\n"
+    held = [socket.create_connection(("127.0.0.1", web.port), 30) for _ in range(100)]
+    for one in held:
+        one.sendall(head.encode() + body)
+    until(lambda: r.exists(f"videod:cancel:{ident}"), 10, "they are asked")
+    assert client.state(page)["state"] == "running"
+    assert select.select(held, [], [], 0)[0] == []  # it was told before any of them was
+    for one in held:
+        assert one.recv(100).startswith(b"HTTP/1.1 303 ")
+        one.close()
 
 
 def test_places_in_line(web: Web, client: Client, daemon: Daemon, video: Path, r) -> None:

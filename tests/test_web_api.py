@@ -124,6 +124,8 @@ def test_jobs_are_found(daemon: Daemon, r, web: Web) -> None:
     page = ours.get("/jobs?state=done&limit=2")
     second = ours.get(f"/jobs?state=done&limit=2&before={page['before'].replace(' ', '%20')}")
     assert [job["id"] for job in second["jobs"]] == ["a2", "a1"] and page["complete"]
+    for wrong in ("x", "2026-11-21T10:00:00.000Z", "%00"):
+        assert ours.ask("GET", f"/jobs?before={wrong}")[0] == 422
     # what is hidden cannot be guessed letter by letter
     assert ids("text=192.0.2.1") == ["late"] and ids(f"text={SECRET[:4]}") == []
     shown = ours.get("/jobs/late")
@@ -159,6 +161,9 @@ def test_push_cancel_retry(daemon: Daemon, r, web: Web) -> None:
     assert ours.post("/jobs", {"kind": "sleep"})["id"]
     for body in ({"kind": "nope"}, {"url": "ftp://x"}, {"kind": "sleep", "strat": 1}, {}):
         assert ours.ask("POST", "/jobs", body)[0] == 422, body
+    for wrong in ({"strat": 1}, {"kind": "clip", "ned": 2}):
+        told = ours.ask("POST", "/jobs", {"url": "http://8.8.8.8/x", "start": 1, **wrong})[1]["detail"]
+        assert "did you mean" in told and not told.endswith("?."), told
 
 
 def test_pause_and_resume(daemon: Daemon, r, web: Web) -> None:
@@ -170,6 +175,7 @@ def test_pause_and_resume(daemon: Daemon, r, web: Web) -> None:
     assert ours.post("/resume", {}) == {"node": "*"}
     assert ours.post("/pause", {"node": daemon.node})["node"] == daemon.node
     assert ours.ask("POST", "/resume", {"node": "other"})[0] == 409
+    assert ours.ask("POST", "/pause", {"node": "other"})[0] == 404 and not r.hexists("videod:paused", "other")
     assert ours.post("/resume", {"node": daemon.node})["node"] == daemon.node
 
 
@@ -185,7 +191,15 @@ def test_dead_letters(daemon: Daemon, r, web: Web) -> None:
     assert sorted(ours.post("/dead/retry", {"all": True})["ids"]) == ["d0", "d2", "d3"]
     until(lambda: r.llen("videod:dead") == 3, 10, "all are dead again")
     assert len(ours.post("/dead/drop", {"all": True})["ids"]) == 3
-    for body in ({}, {"all": False}, {"ids": []}, {"ids": "d1"}, {"ids": ["../x"]}, {"which": 1}):
+    for body in (
+        {},
+        {"all": True, "ids": ["d1"]},
+        {"all": False},
+        {"ids": []},
+        {"ids": "d1"},
+        {"ids": ["../x"]},
+        {"which": 1},
+    ):
         assert ours.ask("POST", "/dead/drop", body)[0] == 422, body
 
 

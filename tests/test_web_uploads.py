@@ -6,6 +6,7 @@ import base64
 import contextlib
 import hashlib
 import os
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -102,13 +103,15 @@ def test_with_its_first_bytes_and_checksums(client: Client, daemon: Daemon, vide
 def test_what_is_not_tus(client: Client) -> None:
     token = {"X-CSRF-Token": client.token()}
     assert client.ask("POST", "/files", headers={"Upload-Length": "5", **token}).status == 412
-    for length in ("", "-1", "x", "1" * 19, "0", "٣"):
+    for length in ("", "-1", "x", "1" * 19, "0", "٣", "05"):
         headers = {**TUS, **token, "Upload-Length": length.encode().decode("latin-1")}
         assert client.ask("POST", "/files", headers=headers).status == 400
     for metadata in ("filename !!!", "filename " + "A" * 5000):
         headers = {**TUS, **token, "Upload-Length": "5", "Upload-Metadata": metadata}
         assert client.ask("POST", "/files", headers=headers).status == 400
+    assert client.create("a.mp4", 5, **{"Upload-Defer-Length": "1"}).status == 400
     place = place_of(client, 100)
+    assert client.patch(place, 0, b"x", **{"Upload-Offset": "00"}).status == 400
     assert client.patch(place, 0, b"x", **{"Content-Type": "text/plain"}).status == 415
     assert client.ask("DELETE", place, headers={**TUS, **token}).status == 204
     assert client.head(place).status == 404 and client.patch(place, 0, b"x").status == 404
@@ -181,6 +184,26 @@ def test_redis_away_at_the_last_byte(web: Web, client: Client, redis_server: Red
     assert client.state(page)["state"] == "queued"
 
 
+def test_redis_hangs(web: Web, client: Client, redis_server: RedisServer) -> None:
+    """All threads that ask Redis may wait for it: whether all is well is told nevertheless."""
+    token = client.token()
+    pid = redis_server.client().info("server")["process_id"]
+    os.kill(pid, signal.SIGSTOP)
+    held = [socket.create_connection(("127.0.0.1", web.port)) for _ in range(50)]
+    try:
+        for one in held:
+            one.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        done = Client(web).get("/healthz", timeout=8)  # a command has 10 s
+        assert (done.status, done.json()) == (503, {"ok": False, "redis": False})
+        assert client.get("/static/style.css", timeout=8).status == 200
+    finally:
+        os.kill(pid, signal.SIGCONT)
+        for one in held:
+            one.close()
+    until(lambda: client.get("/healthz").status == 200, 10, "it answers again")
+    assert client.create("a.mp4", 5, **{"X-CSRF-Token": token}).status == 201
+
+
 # ------------------------------------------------------------- limits
 def test_limits_before_a_byte_is_taken(client: Client, daemon: Daemon) -> None:
     assert client.create("a.mp4", 20 * MIB + 1).status == 413
@@ -204,6 +227,24 @@ def test_so_many_files_a_day(client: Client) -> None:
     for _ in range(30):
         place_of(client, 1)
     assert client.create("a.mp4", 1).status == 429
+
+
+def test_so_many_unfinished_at_once(client: Client, daemon: Daemon, video: Path) -> None:
+    daemon.sections = "[web]\n"
+    daemon.write()
+    client.web.stop()
+    client.web.start()
+    token = {"X-CSRF-Token": client.token()}
+    places = [client.create("a.mp4", 9, **token).headers["location"] for _ in range(100)]
+    done = client.create("a.mp4", 9, **token)
+    assert done.status == 429 and "100 of your uploads" in done.json()["detail"] and done.headers["retry-after"]
+    refused = client.ask("POST", "/upload", **form(client, ("a.mp4", video.read_bytes())))
+    assert refused.status == 429 and b"100 of your uploads" in refused.data
+    assert Client(client.web).create("a.mp4", 9).status == 201  # somebody else
+    assert client.ask("DELETE", places[0], headers={**TUS, **token}).status == 204
+    client.upload(video)  # which is finished then
+    assert client.create("a.mp4", 9, **token).status == 201
+    assert client.create("a.mp4", 9, **token).status == 429
 
 
 def test_no_room(web: Web, client: Client, daemon: Daemon) -> None:

@@ -170,19 +170,21 @@ def _of_node(form: Form) -> dict[str, str]:
     return {"node": farm.NODE.read(node)} if node else {}
 
 
-def cancel(request: Request, form: Form) -> Response:
+async def cancel(request: Request, form: Form) -> Response:
     """End a job."""
-    return _steered(request, handing.cancel)
+    ident = request.path_params["id"]
+    await handing.cancel(_asked(request, id=farm.JOB_ID.read(ident)))
+    return _back(ident)
 
 
 def retry(request: Request, form: Form) -> Response:
     """Run a job again."""
-    return _steered(request, handing.retry)
-
-
-def _steered(request: Request, operation: Any) -> Response:
     ident = request.path_params["id"]
-    _done(_asked(request, id=farm.JOB_ID.read(ident)), operation)
+    handing.retry(_asked(request, id=farm.JOB_ID.read(ident)))
+    return _back(ident)
+
+
+def _back(ident: str) -> Response:
     return RedirectResponse("/admin/jobs/" + quote(ident, safe=""), 303)
 
 

@@ -49,7 +49,7 @@ def _endpoint(methods: dict[str, Operation]) -> Callable[[Request], Awaitable[Re
         visitor, values = _visitor(request, one.role), one.query(request)
         given = await run_in_threadpool(one.given, await _body(request)) if one.body is not None else {}
         asked = Asked(request, site_of(request), visitor, values, given)
-        status, answer = await run_in_threadpool(one.work, asked)
+        status, answer = await one.done(asked)
         return Json(answer, status, {"location": f"{ROOT}/jobs/{answer['id']}"} if status == 201 else None)
 
     return endpoint

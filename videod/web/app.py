@@ -24,12 +24,12 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp
 
 from videod.errors import RedisAway
-from videod.web import admin, api, clipping, forms, front, jobs, live, login, metrics, results, sweeping, tus
+from videod.web import admin, api, clipping, forms, front, health, jobs, live, login, metrics, results, sweeping, tus
 from videod.web.guarding import Guarding
 from videod.web.site import Site
 from videod.web.trouble import LoginNeeded, Trouble, as_json, missing, wants_json
 
-ROOMS = (front, admin, api, metrics, login, tus, forms, jobs, live, clipping, results, sweeping)
+ROOMS = (front, health, admin, api, metrics, login, tus, forms, jobs, live, clipping, results, sweeping)
 # a page that could not be shown loads itself anew
 REFRESH_SECONDS = 5
 

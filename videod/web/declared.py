@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from videod.errors import BadMessage
@@ -16,7 +18,7 @@ from videod.fields import ID
 from videod.message import MAX_BYTES, read_message
 from videod.web.access import Visitor
 from videod.web.site import Site
-from videod.web.trouble import Trouble
+from videod.web.trouble import Trouble, sentence
 
 Schema = Mapping[str, Any]
 JSON = "application/json"
@@ -28,19 +30,21 @@ IDENT: Schema = {"type": "string", "pattern": f"^{ID.pattern}$", "maxLength": 12
 
 @dataclass(frozen=True)
 class Param:
-    """A parameter in the path or the query, with its JSON Schema; 400 where it does not fit."""
+    """A parameter in the path or the query, with its JSON Schema; `status`, or 404 in the path, where it does not
+    fit."""
 
     name: str
     schema: Schema
     doc: str
     place: str = "query"
+    status: int = 400
 
     def read(self, text: str) -> Any:
-        """Its value. Trouble (400, and 404 for one in the path)."""
+        """Its value. Trouble."""
         try:
             return _value(text, self.schema)
         except ValueError as why:
-            status = 404 if self.place == "path" else 400
+            status = 404 if self.place == "path" else self.status
             raise Trouble(status, f"{self.name}: {why}.") from None
 
 
@@ -58,14 +62,14 @@ class Asked:
 @dataclass(frozen=True)
 class Operation:
     """One method at one path. `work` returns the status and what is answered; `answers` has the schema of each status
-    but those of problems, which stand in `problems`."""
+    but those of problems, which stand in `problems`. What waits is a coroutine, all else runs in a thread."""
 
     method: str
     path: str
     name: str
     doc: str
     role: str
-    work: Callable[[Asked], tuple[int, Any]]
+    work: Callable[[Asked], tuple[int, Any] | Awaitable[tuple[int, Any]]]
     answers: Mapping[int, Schema]
     params: Sequence[Param] = ()
     body: Schema | None = None
@@ -86,6 +90,12 @@ class Operation:
                 found[param.name] = param.read(str(request.path_params[param.name]))
         return found
 
+    async def done(self, asked: Asked) -> tuple[int, Any]:
+        """Do it."""
+        made: Any = self.work(asked) if inspect.iscoroutinefunction(self.work) else run_in_threadpool(self.work, asked)
+        found: tuple[int, Any] = await made
+        return found
+
     def given(self, raw: bytes) -> dict[str, Any]:
         """The body, an object whose members fit. Trouble (400, 422)."""
         if not raw.lstrip().startswith(b"{"):
@@ -93,7 +103,7 @@ class Operation:
         try:
             values = read_message(raw)
         except BadMessage as error:
-            raise Trouble(400, f"{error}.") from None
+            raise Trouble(400, sentence(str(error))) from None
         schema = self.body or {}
         if schema.get("additionalProperties") is not False:
             return values
@@ -101,8 +111,10 @@ class Operation:
         for name, value in values.items():
             if name not in known or not _is(value, known[name]):
                 raise Trouble(422, f"{name[:60]!a} may not be there, or not so.", f"Known are: {', '.join(known)}.")
-        if not any(set(wanted) <= set(values) for wanted in _needed(schema)):
-            raise Trouble(422, "Something is missing in the body.", f"Known are: {', '.join(known)}.")
+        fitting = sum(set(wanted) <= set(values) for wanted in _needed(schema))
+        if fitting != 1:
+            what = "Something is missing in the body." if not fitting else "This is too much: one of them."
+            raise Trouble(422, what, f"Known are: {', '.join(known)}.")
         return values
 
 

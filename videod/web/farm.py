@@ -23,6 +23,8 @@ HOURS = 24
 PRIVATE = ("jobs", "pid", "machine", "boot", "space", "start", "lacks")
 _NAME = {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[A-Za-z0-9_.:-]*$"}
 _TIME = {"type": "string", "format": "date-time"}
+# as search.place makes it: the time, or ~, and the id
+_PLACE = {"type": "string", "minLength": 2, "maxLength": 300, "pattern": "^[^ ]* .*$"}
 _LIMIT = {"type": "integer", "minimum": 1, "maximum": 500, "default": 100}
 JOB_ID = Param("id", IDENT, "the job", "path")
 NODE = Param("node", _NAME, "a node")
@@ -151,7 +153,7 @@ _FILTERS = (
     Param("until", _TIME, "taken before this time"),
     Param("text", {"type": "string", "minLength": 1, "maxLength": 200}, "stands in its id, message or error"),
     Param("limit", _LIMIT, "jobs on a page"),
-    Param("before", {"type": "string", "minLength": 1, "maxLength": 200}, "`before` of the page before this one"),
+    Param("before", _PLACE, "`before` of the page before this one", status=422),
 )
 
 OPERATIONS = (
@@ -159,7 +161,8 @@ OPERATIONS = (
     Operation("GET", "/nodes", "nodes", "Who serves", "watch", nodes, {200: schemas.NODES}),
     Operation("GET", "/queues", "queues", "What waits", "watch", queues, {200: schemas.QUEUES}),
     Operation("GET", "/figures", "figures", "What was done", "watch", figures, {200: schemas.FIGURES}),
-    Operation("GET", "/jobs", "jobs", "Find jobs", "watch", jobs, {200: schemas.JOBS}, params=_FILTERS),
+    Operation("GET", "/jobs", "jobs", "Find jobs", "watch", jobs, {200: schemas.JOBS}, params=_FILTERS,
+              problems=(422,)),
     Operation("GET", "/jobs/{id}", "job", "One job whole", "watch", job, {200: schemas.JOB}, params=(JOB_ID,)),
     Operation(
         "GET", "/dead", "dead", "Messages that ended dead", "admin", dead, {200: schemas.DEAD},

@@ -1,12 +1,11 @@
-"""The first page, the files that pages need, and whether all is well."""
+"""The first page, and the files that pages need."""
 
 from __future__ import annotations
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
-from videod.errors import RedisAway
 from videod.web.access import require
 from videod.web.site import Site, site_of
 from videod.web.trouble import missing
@@ -21,7 +20,6 @@ def routes(site: Site) -> list[Route]:
     return [
         Route("/", home),
         Route("/static/{name}", static),
-        Route("/healthz", healthz),
     ]
 
 
@@ -49,12 +47,3 @@ async def static(request: Request) -> Response:
     if request.headers.get("if-none-match") == etag:
         return Response(status_code=304, headers=headers)
     return Response(asset.body, headers=headers)
-
-
-def healthz(request: Request) -> Response:
-    """200 where this process and Redis answer, else 503; tells nothing else, and asks for no login."""
-    try:
-        site_of(request).pages.answers()
-    except RedisAway:
-        return JSONResponse({"ok": False, "redis": False}, 503)
-    return JSONResponse({"ok": True, "redis": True})

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import secrets
-import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
+
+from starlette.concurrency import run_in_threadpool
 
 from videod.intake import Rejected, read
 from videod.jobqueue.pages import Page
@@ -16,12 +17,11 @@ from videod.jobqueue.steer import ALL
 from videod.transfer.urls import name_of
 from videod.web import schemas
 from videod.web.declared import Asked, Operation, Param
+from videod.web.ending import ended
 from videod.web.farm import JOB_ID, may_see
 from videod.web.site import Site
-from videod.web.trouble import Trouble, too_much
+from videod.web.trouble import Trouble, sentence, too_much
 
-# a job that was just taken has no record yet; one that runs ends soon after it was told to
-ASKED_SECONDS, TAKEN_SECONDS, LOOK_SECONDS = 5.0, 0.5, 0.1
 # what who is no admin may ask for, and may not say
 OWN_KINDS = ("clip", "convert")
 FOREIGN = ("id", "node", "again", "reply_to", "upload", "overwrite", "task_id", "task_info", "public_only")
@@ -78,37 +78,23 @@ def _checked(site: Site, raw: bytes) -> tuple[str, str | None]:
     """The id and node of a message that the daemon will take. Trouble (422)."""
     order = read(raw, None, site.settings)
     if isinstance(order, Rejected):
-        raise Trouble(422, f"{order.error.code}: {order.error}.")
+        raise Trouble(422, sentence(f"{order.error.code}: {order.error}"))
     if order.unknown:
-        raise Trouble(422, f"There is no field {order.unknown[0]}.")
+        raise Trouble(422, sentence(f"There is no field {order.unknown[0]}"))
     return order.job.id, order.job.node
 
 
-def cancel(asked: Asked) -> tuple[int, Any]:
+async def cancel(asked: Asked) -> tuple[int, Any]:
     """End a job that waits or runs; `asked` where its node did not answer yet."""
     ident = asked.values["id"]
-    may_see(asked, ident)
-    answer = ended(asked.site, ident)
+    await run_in_threadpool(may_see, asked, ident)
+    answer = await ended(asked.site, ident)
     if not answer:
         raise Trouble(404, "There is no such job.", "It never came, or its record expired.")
     if answer not in ("cancelled", "asked"):
         raise Trouble(409, f"The job has ended already: {answer}.")
     asked.site.log.info("web: %s: cancelled by %s: %s", ident, asked.visitor.name, answer)
     return 200, {"id": ident, "state": answer}
-
-
-def ended(site: Site, ident: str) -> str:
-    """Cancel it: `cancelled`, `asked` while it still runs, '' where there is none, else the state in which it ended."""
-    begun, was_asked = time.monotonic(), False
-    while True:
-        answer = site.steer.cancel(ident)
-        was_asked = was_asked or answer == "asked"
-        if answer == "removed" or (was_asked and answer == "cancelled"):
-            return "cancelled"
-        patience = ASKED_SECONDS if answer == "asked" else TAKEN_SECONDS if not answer else 0.0
-        if time.monotonic() - begun >= patience:
-            return f"{answer} before" if answer == "cancelled" else answer
-        time.sleep(LOOK_SECONDS)
 
 
 def retry(asked: Asked) -> tuple[int, Any]:
@@ -127,6 +113,8 @@ def retry(asked: Asked) -> tuple[int, Any]:
 def pause(asked: Asked) -> tuple[int, Any]:
     """A node, or all, takes no more messages until it is resumed."""
     node = asked.body.get("node", ALL)
+    if node != ALL and node not in asked.site.browse.nodes():
+        raise Trouble(404, "There is no such node.")
     asked.site.steer.pause(node, asked.body.get("why") or "the web side", asked.visitor.name)
     asked.site.log.info("web: %s paused by %s", "all nodes" if node == ALL else node, asked.visitor.name)
     return 200, {"node": node}
@@ -176,7 +164,7 @@ OPERATIONS = (
     Operation("POST", "/jobs/{id}/retry", "retry", "Run a job again", "submit", retry, {200: schemas.STEERED},
               params=_ID, problems=(409,)),
     Operation("POST", "/pause", "pause", "Take no more messages", "admin", pause, {200: schemas.NODE_ONLY},
-              body=schemas.PAUSED),
+              body=schemas.PAUSED, problems=(404,)),
     Operation("POST", "/resume", "resume", "Take messages again", "admin", resume, {200: schemas.NODE_ONLY},
               body=schemas.RESUMED, problems=(409,)),
     Operation("POST", "/dead/retry", "retry_dead", "Queue dead messages again", "admin", dead_retry,

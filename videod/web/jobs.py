@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote, unquote
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -16,6 +17,7 @@ from starlette.routing import Route
 from videod.events import FINAL
 from videod.jobqueue.pages import Page
 from videod.web.access import Visitor, require
+from videod.web.ending import ended
 from videod.web.site import Form, Site, posted, site_of
 from videod.web.trouble import Trouble, missing, too_much
 from videod.web.uploads import IDENT, Upload
@@ -23,8 +25,8 @@ from videod.web.words import told
 
 VIDEOS, POSTER = (".mp4", ".mov", ".mkv", ".ts"), ".jpg"
 REFRESH_SECONDS = 3
-# a job that was just taken has no record yet
-ASKED_SECONDS, LOOK_SECONDS = 3.0, 0.1
+# how long somebody looks at a page that does not change
+ASKED_SECONDS = 3.0
 
 
 def routes(site: Site) -> list[Route]:
@@ -144,15 +146,11 @@ def state(request: Request) -> Response:
     return JSONResponse(shown_state(site_of(request), page))
 
 
-def cancel(request: Request, form: Form) -> Response:
+async def cancel(request: Request, form: Form) -> Response:
     """End the job; back to its page when it has ended, or after a moment."""
     site = site_of(request)
-    page, visitor = page_of(request, "submit")
-    began = time.monotonic()
-    while (answer := site.steer.cancel(page.id)) in ("asked", ""):
-        if time.monotonic() > began + ASKED_SECONDS:
-            break
-        time.sleep(LOOK_SECONDS)
+    page, visitor = await run_in_threadpool(page_of, request, "submit")
+    answer = await ended(site, page.id, ASKED_SECONDS)
     site.log.info("web: %s: cancelled by %s: %s", page.id, visitor.name, answer or "not found")
     return RedirectResponse(f"/j/{page.id}", 303)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
@@ -65,12 +66,18 @@ def site_of(request: HTTPConnection) -> Site:
     return found
 
 
-def posted(work: Callable[[Request, Form], Response]) -> Callable[[Request], Any]:
-    """An endpoint for a small form: reads it, so that `require` finds its token, and runs `work` in a thread."""
+def posted(work: Callable[[Request, Form], Response | Awaitable[Response]]) -> Callable[[Request], Any]:
+    """An endpoint for a small form: reads it, so that `require` finds its token, and runs `work` in a thread, or in the
+    loop where it waits."""
 
     async def endpoint(request: Request) -> Response:
         form = await small_form(request)
-        return await run_in_threadpool(work, request, form)
+        if inspect.iscoroutinefunction(work):
+            waited: Response = await work(request, form)
+            return waited
+        done = await run_in_threadpool(work, request, form)
+        assert isinstance(done, Response)
+        return done
 
     return endpoint
 

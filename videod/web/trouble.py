@@ -40,6 +40,11 @@ class Json(JSONResponse):
         return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
 
 
+def sentence(text: str) -> str:
+    """With a full stop, unless it ends like one."""
+    return text if text.endswith((".", "?", "!")) else f"{text}."
+
+
 def missing() -> Trouble:
     """What is not there, or not for this visitor: the two are not told apart."""
     return Trouble(404, "There is no such page.", "It may have expired; or the address is not whole.")
