@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from tests.daemon import Daemon
 from tests.web import Web
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--mute-audio", "--disable-background-networking"]
@@ -26,14 +25,6 @@ def chromium() -> Iterator[Any]:
         browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
         yield browser
         browser.close()
-
-
-@pytest.fixture
-def web(daemon: Daemon, r) -> Iterator[Web]:
-    made = Web(daemon).start()
-    yield made
-    made.stop()
-    assert "Traceback" not in made.log and "fault" not in made.log, made.log
 
 
 class Eyes:

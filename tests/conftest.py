@@ -13,7 +13,7 @@ import hypothesis
 import pytest
 import redis
 
-from tests.browser import chromium, eyes, web  # noqa: F401 - for tests of pages
+from tests.browser import chromium, eyes  # noqa: F401 - for tests of pages
 from tests.daemon import BENCH_KIND, ROOT, Daemon, until
 from tests.media_fixtures import studio  # noqa: F401 - one for all modules
 from tests.transfer_fixtures import (  # noqa: F401
@@ -28,6 +28,9 @@ from tests.transfer_fixtures import (  # noqa: F401
     tools,
     transfer_guardian,
 )
+from tests.web import Client, Web, serving
+from videod.config import Settings, load
+from videod.jobqueue import Connection
 
 # other work on the machine is no fault of the code
 hypothesis.settings.register_profile(
@@ -41,6 +44,31 @@ def pytest_configure() -> None:
     os.environ["PYTHONPATH"] = f"{ROOT}:{BENCH_KIND}"
     for name in ("VIDEOD_ENV", "VIDEOD_CONFIG", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"):
         os.environ.pop(name, None)
+
+
+@pytest.fixture
+def web(daemon: Daemon, r) -> Iterator[Web]:
+    """`videod web`, without a daemon yet."""
+    with serving(daemon) as made:
+        yield made
+
+
+@pytest.fixture
+def client(web: Web) -> Client:
+    return Client(web)
+
+
+@pytest.fixture
+def settings(daemon: Daemon) -> Settings:
+    daemon.write()
+    return load(str(daemon.ini)).settings("prod")
+
+
+@pytest.fixture
+def connection(settings: Settings) -> Iterator[Connection]:
+    made = Connection(settings)
+    yield made
+    made.close()
 
 
 class RedisServer:

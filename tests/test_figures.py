@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ import pytest
 from tests import videos
 from tests.daemon import Daemon, events, final, push, until
 from videod import kinds
-from videod.config import Settings, load
+from videod.config import Settings
 from videod.events import Teller
 from videod.job import Head
 from videod.jobqueue import Claim, Connection, JobQueue
@@ -21,19 +20,6 @@ from videod.jobqueue.figures import BOUNDS, HOUR, OWN_KINDS, Figures, Totals, ta
 from videod.message import MAX_BYTES, fresh
 from videod.progress import Progress
 from videod.spent import Spent
-
-
-@pytest.fixture
-def settings(daemon: Daemon) -> Settings:
-    daemon.write()
-    return load(str(daemon.ini)).settings("prod")
-
-
-@pytest.fixture
-def connection(settings: Settings) -> Iterator[Connection]:
-    made = Connection(settings)
-    yield made
-    made.close()
 
 
 @pytest.fixture

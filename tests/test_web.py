@@ -13,7 +13,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,20 +22,6 @@ from tests.media_fixtures import Studio
 from tests.web import Client, Web
 
 pytest.importorskip("starlette")
-
-
-@pytest.fixture
-def web(daemon: Daemon, r) -> Iterator[Web]:
-    """Serving, without a daemon yet."""
-    made = Web(daemon).start()
-    yield made
-    made.stop()
-    assert "Traceback" not in made.log and "fault" not in made.log, made.log
-
-
-@pytest.fixture
-def client(web: Web) -> Client:
-    return Client(web)
 
 
 @pytest.fixture

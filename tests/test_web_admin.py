@@ -6,7 +6,6 @@ import hashlib
 import html
 import json
 import re
-from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
@@ -17,19 +16,6 @@ from tests.daemon import Daemon, events, final, push, until
 from tests.web import Client, Web
 
 HOSTILE = "<script>alert(1)</script>\"'&amp;\u202e"
-
-
-@pytest.fixture
-def web(daemon: Daemon, r) -> Iterator[Web]:
-    made = Web(daemon).start()
-    yield made
-    assert made.stop() == 0
-    assert "Traceback" not in made.log and "fault" not in made.log, made.log
-
-
-@pytest.fixture
-def client(web: Web) -> Client:
-    return Client(web)
 
 
 def words(page: str) -> str:

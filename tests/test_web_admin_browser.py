@@ -2,36 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from typing import Any
-
-import pytest
 
 from tests.daemon import Daemon, final, push
 from tests.web import Web
-
-sync_api = pytest.importorskip("playwright.sync_api")
-pytest.importorskip("starlette")
-
-pytestmark = pytest.mark.skipif(not shutil.which("chromium"), reason="no chromium")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with sync_api.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def web(daemon: Daemon, r) -> Iterator[Web]:
-    made = Web(daemon).start()
-    yield made
-    made.stop()
-    assert "Traceback" not in made.log and "fault" not in made.log, made.log
 
 
 def test_pages_keep_themselves_true(chromium: Any, daemon: Daemon, r, web: Web) -> None:

@@ -18,7 +18,7 @@ import urllib3
 pytest.importorskip("starlette")
 
 from tests.daemon import ROOT, Daemon, events, final, push, until
-from tests.web import Client, Web
+from tests.web import Client, Web, serving
 from videod.config import Settings, load
 from videod.jobqueue import Connection
 from videod.jobqueue import search as searching
@@ -32,22 +32,12 @@ SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 
 
 @pytest.fixture
-def web(daemon: Daemon, r) -> Iterator[Web]:
-    made = Web(daemon).start()
-    yield made
-    assert made.stop() == 0
-    assert "Traceback" not in made.log and "fault" not in made.log, made.log
-
-
-@pytest.fixture
 def closed(daemon: Daemon, r) -> Iterator[Web]:
     """A site with a login: one token for each role."""
     lines = "".join(f"\n    {n} {role} {hashlib.sha256(n.encode()).hexdigest()}" for n, role in TOKENS.items())
     daemon.sections = f"[web]\ntokens ={lines}\n"
-    made = Web(daemon).start()
-    yield made
-    made.stop()
-    assert "Traceback" not in made.log and "fault" not in made.log, made.log
+    with serving(daemon) as made:
+        yield made
 
 
 class Program:

@@ -14,7 +14,7 @@ from tests.daemon import Daemon
 from tests.media_fixtures import Studio
 from tests.origin import Origin
 from tests.test_web_login import PASSWORDS, section
-from tests.web import Client, Web
+from tests.web import Client, Web, serving
 
 pytest.importorskip("starlette")
 
@@ -22,15 +22,8 @@ pytest.importorskip("starlette")
 @pytest.fixture
 def web(daemon: Daemon, r) -> Iterator[Web]:
     daemon.start(allow_hosts="* 127.0.0.1", max_worker=2)
-    made = Web(daemon).start()
-    yield made
-    made.stop()
-    assert "Traceback" not in made.log and "fault" not in made.log, made.log
-
-
-@pytest.fixture
-def client(web: Web) -> Client:
-    return Client(web)
+    with serving(daemon) as made:
+        yield made
 
 
 def looked(client: Client, **form: str) -> str:

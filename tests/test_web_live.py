@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -26,27 +25,6 @@ from videod.jobqueue.stream import Batch, Stream
 from videod.message import fresh
 from videod.web.hub import MOST_OF_JOB, Hub
 from videod.web.trouble import Trouble
-
-
-@pytest.fixture
-def settings(daemon: Daemon) -> Settings:
-    daemon.write()
-    return load(str(daemon.ini)).settings("prod")
-
-
-@pytest.fixture
-def connection(settings: Settings) -> Iterator[Connection]:
-    made = Connection(settings)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def web(daemon: Daemon, r) -> Iterator[Web]:
-    made = Web(daemon).start()
-    yield made
-    assert made.stop() == 0
-    assert "Traceback" not in made.log and "fault" not in made.log, made.log
 
 
 def ident(n: int) -> str:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.daemon import Daemon
 from tests.media_fixtures import Studio
-from tests.web import TUS, Client, Web
+from tests.web import TUS, Client, Web, serving
 
 pytest.importorskip("starlette")
 argon2 = pytest.importorskip("argon2")
@@ -34,10 +34,8 @@ def section(**more: str) -> str:
 @pytest.fixture
 def web(daemon: Daemon, r) -> Iterator[Web]:
     daemon.sections = section(trusted_proxies="127.0.0.2")
-    made = Web(daemon).start()
-    yield made
-    made.stop()
-    assert "Traceback" not in made.log and "fault" not in made.log, made.log
+    with serving(daemon) as made:
+        yield made
     assert not any(word in made.log for word in [*PASSWORDS.values(), TOKEN, "argon2"])
 
 

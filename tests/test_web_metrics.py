@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -22,14 +21,6 @@ from tests.redis_servers import short_folder
 from tests.web import Client, Web
 
 ALERTS, DASHBOARD = ROOT / "docs/examples/prometheus-alerts.yml", ROOT / "docs/examples/grafana.json"
-
-
-@pytest.fixture
-def web(daemon: Daemon, r) -> Iterator[Web]:
-    made = Web(daemon).start()
-    yield made
-    assert made.stop() == 0
-    assert "Traceback" not in made.log and "fault" not in made.log, made.log
 
 
 def families(web: Web) -> dict[str, Any]:

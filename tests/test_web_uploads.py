@@ -17,7 +17,7 @@ import pytest
 from tests.conftest import RedisServer
 from tests.daemon import Daemon, until
 from tests.media_fixtures import Studio
-from tests.web import TUS, Client, Web
+from tests.web import TUS, Client, Web, serving
 
 pytest.importorskip("starlette")
 MIB = 1 << 20
@@ -27,15 +27,8 @@ MIB = 1 << 20
 def web(daemon: Daemon, r) -> Iterator[Web]:
     daemon.sections = "[web]\nmax_upload = 20M\nquota_bytes = 60M\nquota_jobs = 3\n"
     daemon.write(stall_timeout=2)
-    made = Web(daemon).start()
-    yield made
-    made.stop()
-    assert "Traceback" not in made.log and "fault" not in made.log, made.log
-
-
-@pytest.fixture
-def client(web: Web) -> Client:
-    return Client(web)
+    with serving(daemon) as made:
+        yield made
 
 
 @pytest.fixture

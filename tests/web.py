@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import re
 import signal
 import socket
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,15 @@ class Web:
         if self.process.poll() is None:
             self.process.send_signal(number)
         return self.process.wait(20)
+
+
+@contextlib.contextmanager
+def serving(daemon: Daemon) -> Iterator[Web]:
+    """Until the end of the test, which finds that nothing went wrong; -9 where the test killed it."""
+    made = Web(daemon).start()
+    yield made
+    assert made.stop() in (0, -signal.SIGKILL)
+    assert "Traceback" not in made.log and "fault" not in made.log, made.log
 
 
 class Client:
