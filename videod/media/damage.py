@@ -44,8 +44,9 @@ class Found:
     late: bool = False
 
 
-def decoded(path: Path, tools: Tools, threads: int = 0, max_pixels: int = 0) -> Decoded:
-    """Decode a file of ours to its end. Raises TooBig for pictures over `max_pixels`."""
+def decoded(path: Path, tools: Tools, threads: int = 0, max_pixels: int = 0, *, smooth: bool = True) -> Decoded:
+    """Decode a file of ours to its end; without `smooth` no filter runs over the pictures, which complains of nothing.
+    Raises TooBig for pictures over `max_pixels`."""
     complaints, count = Complaints(), [0]
 
     def take(line: str) -> None:
@@ -53,7 +54,7 @@ def decoded(path: Path, tools: Tools, threads: int = 0, max_pixels: int = 0) -> 
         if name == "frame" and value.strip().isdigit():
             count[0] = int(value)
 
-    command = argv.decode(str(path), threads, max_pixels)
+    command = argv.decode(str(path), threads, max_pixels, smooth=smooth)
     result = tools.run(command, on_line=take, on_error_line=complaints.take, may_fail=True)
     complaints.check_size()
     if result.code:

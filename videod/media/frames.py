@@ -7,7 +7,7 @@ leading pictures refer to what is not there) and is not hidden by an edit list.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
@@ -51,12 +51,25 @@ class Table:
         self.flags.append(("K" in cells[3]) | ("D" in cells[3]) << 1)
 
 
-def read_table(media: Media, tools: Tools) -> Table:
-    """The packets of the picture, by ffprobe; a line each, so that half a million need little memory."""
+def read_table(media: Media, tools: Tools, sound: Callable[[str], None] | None = None) -> Table:
+    """The packets of the picture, by ffprobe; a line each, so that half a million need little memory.
+
+    `sound` is given those of the other streams, for the price of none: stream_index,pts,dts,duration,flags.
+    """
     table = Table()
-    argv = ["ffprobe", "-v", "error", "-select_streams", str(media.video.index), "-of", "csv=p=0"]
-    argv += ["-show_entries", "packet=pts,dts,duration,flags", *opened(media.path)]
-    result = tools.run(argv, on_line=table.add, may_fail=True)
+    picture = str(media.video.index)
+
+    def take(line: str) -> None:
+        index, _, rest = line.partition(",")
+        if index == picture:
+            table.add(rest)
+        elif sound:
+            sound(line)
+
+    chosen = [] if sound else ["-select_streams", picture]
+    argv = ["ffprobe", "-v", "error", *chosen, "-of", "csv=p=0"]
+    argv += ["-show_entries", "packet=stream_index,pts,dts,duration,flags", *opened(media.path)]
+    result = tools.run(argv, on_line=take, may_fail=True)
     table.doubts = tuple(line for line in result.stderr if line.strip())
     return table
 

@@ -34,7 +34,7 @@ def check_seams(pieces: Pieces, file: BinaryIO, tools: Tools, max_pixels: int) -
         with open(path, "wb") as out:
             copy = FileCopy(out, [file, pieces.made])
             write(out, [picture(pieces, rows, rows[0].pts, max(row.pts for row in rows) + 1)], copy)
-        result = decoded(path, tools, 0, max_pixels)
+        result = decoded(path, tools, 0, max_pixels, smooth=False)
     finally:
         path.unlink(missing_ok=True)
     if result.complaints or result.frames != len(rows):

@@ -35,17 +35,28 @@ class Span:
 def sounding(media: Media, begin: Fraction, end: Fraction | None, tools: Tools) -> dict[int, Span]:
     """For each sound track (by index) that has packets within [begin, end) seconds of the file's clock: its
     part of that range."""
-    heard = {track.index: _Heard(track, begin, end) for track in media.audio}
+    hearing = Hearing(media, begin, end)
+    if media.audio:
+        tools.run(_argv(media, begin, end), on_line=hearing.take, may_fail=True)
+    return hearing.spans()
 
-    def take(line: str) -> None:
-        index, pts, lasts = [*line.split(","), "", ""][:3]
-        if index.isdigit() and int(index) in heard and pts not in {"N/A", ""}:
-            heard[int(index)].add(int(pts), int(lasts) if lasts.isdigit() else 0)
 
-    if heard:
-        tools.run(_argv(media, begin, end), on_line=take, may_fail=True)
-    spans = {index: track.span() for index, track in heard.items()}
-    return {index: span for index, span in spans.items() if span}
+class Hearing:
+    """Adds up the packets of all sound tracks within [begin, end) seconds of the file's clock."""
+
+    def __init__(self, media: Media, begin: Fraction, end: Fraction | None) -> None:
+        self._heard = {track.index: _Heard(track, begin, end) for track in media.audio}
+
+    def take(self, line: str) -> None:
+        """One line of ffprobe: stream_index,pts,dts,duration and perhaps more; those of other streams do not count."""
+        index, pts, _, lasts = [*line.split(","), "", "", ""][:4]
+        if index.isdigit() and int(index) in self._heard and pts not in {"N/A", ""}:
+            self._heard[int(index)].add(int(pts), int(lasts) if lasts.isdigit() else 0)
+
+    def spans(self) -> dict[int, Span]:
+        """Of each track (by index) that had any."""
+        spans = {index: track.span() for index, track in self._heard.items()}
+        return {index: span for index, span in spans.items() if span}
 
 
 class _Heard:
@@ -90,7 +101,7 @@ class _Heard:
 
 
 def _argv(media: Media, begin: Fraction, end: Fraction | None) -> list[str]:
-    argv = ["ffprobe", "-v", "error", "-select_streams", "a", "-show_entries", "packet=stream_index,pts,duration"]
+    argv = ["ffprobe", "-v", "error", "-select_streams", "a", "-show_entries", "packet=stream_index,pts,dts,duration"]
     low = begin - MARGIN
     stop = "" if end is None else f"{round((end + MARGIN) * 1_000_000)}us"
     if low > 0 or stop:

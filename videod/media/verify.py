@@ -8,15 +8,16 @@ decoded is known of what our own encoder made, and tested by `damage.decoded` of
 from __future__ import annotations
 
 from array import array
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 
 from videod.errors import Permanent
 from videod.media.filters import upright
-from videod.media.frames import read_table, shown, trouble
+from videod.media.frames import Table, read_table, shown, trouble
 from videod.media.model import Media
 from videod.media.probe import Bounds, probe
-from videod.media.sound import Span, sounding
+from videod.media.sound import Hearing, Span
 from videod.process import Tools
 
 SOUND_OFF = Fraction(25, 1000)
@@ -38,7 +39,10 @@ def flaw(
     """
     try:
         media = probe(str(out), tools, settings)
-        wrong = _picture(media, wanted, time_base, tools) or _tracks(media, sound, tools)
+        # one reading for both: to start ffprobe costs more than to read the file
+        heard = Hearing(media, (media.video.start or 0) * media.video.time_base, None)
+        table = read_table(media, tools, heard.take)
+        wrong = _picture(media, table, wanted, time_base) or _tracks(media, heard.spans(), sound)
     except Permanent as failure:  # a tool that was killed, or stalled, says nothing of the output
         return " ".join(f"{failure.message} {failure.detail}".split()), None
     if size and upright(media.video) != size:
@@ -46,8 +50,7 @@ def flaw(
     return wrong, media
 
 
-def _picture(media: Media, wanted: array[int], time_base: Fraction, tools: Tools) -> str:
-    table = read_table(media, tools)
+def _picture(media: Media, table: Table, wanted: array[int], time_base: Fraction) -> str:
     if not len(table.pts) or not table.flags[0] & 1:
         return "the first picture is no key frame"
     base = media.video.time_base
@@ -75,11 +78,9 @@ def _off(got: array[int], wanted: array[int], base: Fraction, time_base: Fractio
     return worst * unit if worst > 2 * most else Fraction(0)
 
 
-def _tracks(media: Media, wanted: list[Span], tools: Tools) -> str:
+def _tracks(media: Media, spans: Mapping[int, Span], wanted: list[Span]) -> str:
     if len(media.audio) != len(wanted):
         return f"it has {len(media.audio)} sound tracks and should have {len(wanted)}"
-    begin = (media.video.start or 0) * media.video.time_base
-    spans = sounding(media, begin, None, tools)
     for n, (track, span) in enumerate(zip(media.audio, wanted, strict=True), 1):
         got = spans.get(track.index)
         if got is None:
