@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 MAX_TRIES = 6
 MAX_ANEW = 2
-PIECE = 256 << 10
+PIECE = 512 << 10
 # asked for on the disk at once where the length is not known
 AHEAD = 16 << 20
 
