@@ -88,26 +88,16 @@ def attempt(
     turn: Turn | None = None,
 ) -> Outcome:
     """Do what the order says. Raises only Cancelled (see Cancel), and RedisAway of the tells."""
-    started, busy = time.monotonic(), time.thread_time()
     scratch = Scratch(order.job.id, settings)
-    progress, outputs = Progress(tell), list[Output]()
-    tools = _tools(order, settings, guardian, cancel, log, scratch)
-    # a room that held the tools, which hold it, would stay until Python looks for cycles
-    tools.room = shared.space.room(scratch.path, partial(pause, cancel, tools.deadline))
-    tools.slots = shared.slots
-    ctx = Context(order.job, settings, tools, log, progress, tell_output, fence, shared.cache, outputs=outputs)
+    tools, progress = _tools(order, settings, guardian, shared, cancel, log, scratch), Progress(tell)
+    ctx = Context(order.job, settings, tools, log, progress, tell_output, fence, shared.cache)
     ctx.connections, ctx.space, ctx.book = shared.connections, shared.space, book or ctx.book
     ctx.turn = turn or NoTurn()
-
-    def spent() -> Spent:
-        sent = sum(output.bytes for output in outputs)
-        seconds, cpu = time.monotonic() - started, tools.cpu_seconds + time.thread_time() - busy
-        return Spent(round(seconds, 3), progress.seconds(), ctx.fetched_bytes, sent, round(cpu, 3))
-
+    meter = _Meter(ctx)
     try:
         order.kind.run(order.params, ctx)
     except Cancelled as over:
-        over.spent = spent()
+        over.spent = meter.read()
         raise
     except Exception as raised:
         failure = failure_of(raised, progress.stage, settings.secret_values)
@@ -115,21 +105,30 @@ def attempt(
         if failure.detail:
             log.error(failure.detail)
         error = {"error": as_event(failure)}
-        return Outcome("dead", error, spent(), progress.stage, tuple(outputs), failure)
+        return Outcome("dead", error, meter.read(), progress.stage, tuple(ctx.outputs), failure)
     finally:
         # a process that left its group would stay as long as the daemon does
         if scratch.made and (strays := tools.sweep()):
             log.warn(f"killed {strays} processes that a tool had left behind")
         scratch.clear()
         shared.space.release(scratch.path)
-    took = spent()
-    more = {
-        "outputs": [output.as_dict() for output in outputs],
-        "seconds": took.seconds,
-        "fetched_bytes": took.fetched_bytes,
-        "cpu_seconds": took.cpu_seconds,
-    }
-    return Outcome("done", more, took, progress.stage, tuple(outputs))
+    took, outputs = meter.read(), [output.as_dict() for output in ctx.outputs]
+    return Outcome("done", {"outputs": outputs, **took.event()}, took, progress.stage, tuple(ctx.outputs))
+
+
+class _Meter:
+    """Of one attempt, whose thread makes and reads it."""
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx, self._began, self._busy = ctx, time.monotonic(), time.thread_time()
+
+    def read(self) -> Spent:
+        """What it took until now."""
+        ctx = self._ctx
+        sent = sum(output.bytes for output in ctx.outputs)
+        seconds = time.monotonic() - self._began
+        cpu = ctx.tools.cpu_seconds + time.thread_time() - self._busy
+        return Spent(round(seconds, 3), ctx.progress.seconds(), ctx.fetched_bytes, sent, round(cpu, 3))
 
 
 class Scratch:
@@ -156,10 +155,16 @@ class Scratch:
 
 
 def _tools(
-    order: Order, settings: Settings, guardian: Guardian, cancel: Cancel, log: JobLog, scratch: Scratch
+    order: Order,
+    settings: Settings,
+    guardian: Guardian,
+    shared: Shared,
+    cancel: Cancel,
+    log: JobLog,
+    scratch: Scratch,
 ) -> Tools:
     timeout = order.job.timeout
-    return Tools(
+    tools = Tools(
         guardian,
         cancel,
         scratch.path,
@@ -169,6 +174,10 @@ def _tools(
         log=log.debug,
         prepare=scratch.make,
     )
+    # a room that held the tools, which hold it, would stay until Python looks for cycles
+    tools.room = shared.space.room(scratch.path, partial(pause, cancel, tools.deadline))
+    tools.slots = shared.slots
+    return tools
 
 
 def failure_of(error: Exception, stage: str, secrets: tuple[str, ...]) -> Failure:

@@ -20,11 +20,11 @@ class Spent:
     uploaded_bytes: int = 0
     cpu_seconds: float = 0.0
 
+    def event(self) -> dict[str, Any]:
+        """The fields of the event `done`."""
+        return {"seconds": self.seconds, "fetched_bytes": self.fetched_bytes, "cpu_seconds": self.cpu_seconds}
+
     def record(self) -> dict[str, Any]:
         """The fields of the job record."""
-        return {
-            "seconds": self.seconds,
-            "stages": COMPACT.encode({stage: round(seconds, 3) for stage, seconds in self.stages.items()}),
-            "fetched_bytes": self.fetched_bytes,
-            "cpu_seconds": self.cpu_seconds,
-        }
+        stages = {stage: round(seconds, 3) for stage, seconds in self.stages.items()}
+        return {**self.event(), "stages": COMPACT.encode(stages)}
