@@ -31,8 +31,8 @@ from videod.errors import (
     ToolCrashed,
 )
 from videod.process import Tools
+from videod.transfer.body import reason
 from videod.transfer.fetch import Fetched, check, fetch
-from videod.transfer.http import reason
 
 BODY = b"\0" + os.urandom((1 << 20) - 1)
 OTHER = os.urandom((1 << 20) + 4321)

@@ -29,7 +29,7 @@ DOORS = {
     "subprocess": "process.py",
     "daemon": "daemonize.py",
     "lockfile": {"pidfile.py", "daemonize.py"},
-    "urllib3": {"transfer/http.py"},
+    "urllib3": {"transfer/http.py", "transfer/body.py"},
     "m3u8": "transfer/playlist.py",
     "defusedxml": "isapi/document.py",
     "uvicorn": "web/serving.py",

@@ -16,8 +16,9 @@ from tests.transfer_fixtures import RESULT, WebDav, settings_of, wait_for
 from videod.config import Settings
 from videod.errors import Cancelled, Failure, TimedOut, UploadDenied, UploadFailed
 from videod.process import Tools
+from videod.transfer.body import Broken, pieces, text
 from videod.transfer.guard import Guard
-from videod.transfer.http import Broken, Http, pieces, text
+from videod.transfer.http import Http
 from videod.transfer.upload import Target, check, send, target
 from videod.transfer.urls import check_url
 

@@ -20,8 +20,9 @@ from videod.config.settings import Settings
 from videod.errors import Failure, RedisAway
 from videod.jobqueue.outbox import Letter, Outbox
 from videod.redact import hide
+from videod.transfer.body import Broken
 from videod.transfer.guard import Guard
-from videod.transfer.http import Broken, Http
+from videod.transfer.http import Http
 from videod.transfer.urls import check_url
 
 AT_ONCE = 4

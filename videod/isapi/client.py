@@ -22,8 +22,9 @@ from videod.isapi.digest import Login, Unanswerable, challenge_of
 from videod.isapi.document import MOST_BYTES, Node, Unreadable, document, element, leaf, left, parse, said
 from videod.isapi.finding import PAGE, Found, Page, find, page_of
 from videod.process import Tools
+from videod.transfer.body import Broken, Silent, pieces
 from videod.transfer.guard import Guard
-from videod.transfer.http import REDIRECTS, Broken, Http, Silent, pieces
+from videod.transfer.http import REDIRECTS, Http
 from videod.transfer.urls import Url, check_url
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from videod.isapi.client import PAUSES, Client, Refused
 from videod.isapi.document import document, leaf, said
 from videod.isapi.finding import Found
 from videod.process import Tools
-from videod.transfer.http import BLOCK, Broken, Silent, pieces
+from videod.transfer.body import BLOCK, Broken, Silent, pieces
 from videod.transfer.landing import land
 
 PATH = "ContentMgmt/download"

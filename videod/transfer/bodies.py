@@ -16,9 +16,9 @@ from videod.errors import FetchFailed, Stalled, TooBig
 from videod.process import Tools
 from videod.transfer.answers import Hops, gone_wrong, range_of
 from videod.transfer.asking import Asker
+from videod.transfer.body import Broken, Silent, pieces
 from videod.transfer.gather import Crew
 from videod.transfer.guard import Guard
-from videod.transfer.http import Broken, Silent, pieces
 from videod.transfer.landing import land
 from videod.transfer.parts import Refused, Watch
 from videod.transfer.parts_http import Pace

@@ -5,8 +5,9 @@ from __future__ import annotations
 from videod.config import Settings
 from videod.errors import FetchFailed, Stalled
 from videod.process import Tools
+from videod.transfer.body import Broken, Silent, pieces
 from videod.transfer.guard import Guard
-from videod.transfer.http import Broken, Http, Silent, pieces
+from videod.transfer.http import Http
 from videod.transfer.landing import land
 from videod.transfer.sources import headers_of
 from videod.transfer.wget import Request

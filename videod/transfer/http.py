@@ -6,13 +6,13 @@ name. Redirects are never followed here: the caller decides, and asks again.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from io import RawIOBase
 from typing import TYPE_CHECKING, Any, cast
 
 from videod import __version__
+from videod.transfer.body import BLOCK, Broken, broken, reason
 from videod.transfer.guard import Endpoint, Guard
 from videod.transfer.urls import Url, basic
 
@@ -23,17 +23,8 @@ if TYPE_CHECKING:
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 AGENT = f"videod/{__version__}"
-BLOCK = 1 << 18
 # addresses whose connections are kept
 MOST_POOLS = 64
-
-
-class Broken(Exception):
-    """The connection could not be made, or broke; the text says why, in one line without secrets."""
-
-
-class Silent(Broken):
-    """Nothing came for too long."""
 
 
 class Http:
@@ -120,7 +111,7 @@ class Http:
             except (NewConnectionError, ConnectTimeoutError) as error:  # nothing was sent yet: try the next address
                 why = reason(error)
             except (HTTPError, OSError) as error:
-                raise _broken(error) from None
+                raise broken(error) from None
         raise Broken(why)
 
     def _reach(self, url: Url) -> Iterator[HTTPConnectionPool]:
@@ -218,55 +209,3 @@ def _end(response: BaseHTTPResponse) -> None:
         response.release_conn()
     else:
         response.close()
-
-
-def pieces(response: BaseHTTPResponse, size: int = BLOCK) -> Iterator[bytes]:
-    """The body in pieces of up to `size` bytes; Broken when it ends before what was promised."""
-    from urllib3.exceptions import HTTPError
-
-    try:
-        yield from response.stream(size, decode_content=False)
-    except (HTTPError, OSError) as error:
-        raise _broken(error) from None
-
-
-def arriving(response: BaseHTTPResponse, size: int = BLOCK) -> Iterator[bytes]:
-    """As `pieces`, each as soon as it is there: what came before the connection was reset is not lost with it."""
-    from urllib3.exceptions import HTTPError
-
-    if response.chunked or not hasattr(response, "read1"):
-        yield from pieces(response, min(size, 64 << 10))
-        return
-    try:
-        while piece := response.read1(size, decode_content=False):
-            yield piece
-    except (HTTPError, OSError) as error:
-        raise _broken(error) from None
-
-
-def text(response: BaseHTTPResponse, longest: int = 4096) -> str:
-    """The beginning of the body, for error texts."""
-    found = b""
-    for piece in pieces(response, longest):
-        found += piece
-        if len(found) >= longest:
-            break
-    return found[:longest].decode("utf-8", "replace")
-
-
-def _broken(error: Exception) -> Broken:
-    from urllib3.exceptions import ReadTimeoutError
-
-    return (Silent if isinstance(error, (ReadTimeoutError, TimeoutError)) else Broken)(reason(error))
-
-
-def reason(error: Exception) -> str:
-    """Why, in one line, without the addresses and object names that urllib3 puts in."""
-    inner = getattr(error, "reason", None)
-    shown = inner if isinstance(inner, Exception) else error
-    # urllib3 puts the inner error behind its own text, and its own text behind the connection
-    told = [part for part in shown.args if isinstance(part, str)] if len(shown.args) > 1 else []
-    text = told[0] if told and not isinstance(shown, OSError) else str(shown)
-    line = " ".join(text.split())
-    line = re.sub(r"<[^>]*>: |\w+Pool\([^)]*\): |\w+\(host=[^)]*\): |\w+Connection\([^)]*\): ", "", line)
-    return line[:300] or type(error).__name__

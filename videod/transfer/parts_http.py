@@ -17,8 +17,8 @@ from videod.config import Settings
 from videod.errors import FetchFailed, Stalled, TooBig
 from videod.transfer.answers import Hops, gone_wrong, range_of, validator
 from videod.transfer.asking import Asker
+from videod.transfer.body import Broken, Silent, pieces
 from videod.transfer.guard import Guard
-from videod.transfer.http import Broken, Silent, pieces
 from videod.transfer.parts import PROBE, SMALL, Changed, Head, Refused, Watch, key_of
 from videod.transfer.polled import TICK
 from videod.transfer.sources import authorized, source_of

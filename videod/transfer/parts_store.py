@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from videod.config import Settings
 from videod.errors import Denied, FetchFailed, NotFound, Stalled, TooBig
-from videod.transfer.http import Broken, Silent
+from videod.transfer.body import Broken, Silent
 from videod.transfer.parts import PROBE, SMALL, Changed, Head, Refused, Watch, key_of
 from videod.transfer.polled import TICK
 from videod.transfer.stores import PIECE, failure, first_line, open_store, place

@@ -9,9 +9,9 @@ from pathlib import Path
 from videod.config import Settings
 from videod.errors import DiskFull, FetchFailed, NoRoom, Stalled
 from videod.process import Tools
+from videod.transfer.body import Broken, Silent
 from videod.transfer.cache import Cache, Entry
 from videod.transfer.gather import Crew, Sparse
-from videod.transfer.http import Broken, Silent
 from videod.transfer.parts import SMALL, Head, Parts, Refused, Watch
 from videod.transfer.spans import Span, behind, joined, length, pieces
 

@@ -16,7 +16,7 @@ from videod.errors import Damaged, FetchFailed, Stalled, TooBig
 from videod.space import Space
 from videod.transfer.answers import Hops, gone_wrong, range_of, validator
 from videod.transfer.asking import Asker
-from videod.transfer.http import Broken, Silent, arriving
+from videod.transfer.body import Broken, Silent, arriving
 from videod.transfer.part import Part
 from videod.transfer.parts import Refused
 from videod.transfer.parts_http import Pace

@@ -15,8 +15,9 @@ from typing import IO
 from videod.config import Settings
 from videod.errors import Failure, FetchFailed, ForbiddenSource, UploadDenied, UploadFailed
 from videod.process import Tools
+from videod.transfer.body import Broken, pieces
 from videod.transfer.guard import Guard
-from videod.transfer.http import Broken, Http, pieces
+from videod.transfer.http import Http
 from videod.transfer.sources import source_of
 from videod.transfer.target import Sent, Target
 from videod.transfer.urls import Url, check_url, redirected
