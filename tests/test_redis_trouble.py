@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 from tests.conftest import RedisServer
 from tests.daemon import Daemon, accounted, events, push, until
 from tests.relay import Pair, Relay
+from videod.jobqueue import Connection
 
 
 @pytest.fixture
@@ -32,6 +34,22 @@ def own(own_redis: RedisServer, tmp_path: Path) -> Iterator[Daemon]:
     made = Daemon(tmp_path, own_redis.url)
     yield made
     made.end()
+
+
+def test_sockets_of_threads_that_ended_are_closed(r, connection: Connection) -> None:
+    """Threads of the web side come and go."""
+
+    def open_() -> int:
+        return sum(client["name"] == "videod" for client in r.client_list())
+
+    for _ in range(20):
+        thread = threading.Thread(target=connection.call, args=("PING",))
+        thread.start()
+        thread.join()
+    connection.call("PING")
+    until(lambda: open_() == 1, 10, "only that of this thread is left")
+    connection.close()
+    until(lambda: not open_(), 10, "none is left")
 
 
 def jobs(n: int, seconds: float) -> list[dict]:

@@ -8,6 +8,7 @@ import hashlib
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 from tests.conftest import RedisServer
 from tests.daemon import Daemon, until
 from tests.media_fixtures import Studio
+from tests.relay import Pair, Relay
 from tests.web import TUS, Client, Web, serving
 
 pytest.importorskip("starlette")
@@ -188,13 +190,62 @@ def test_redis_hangs(web: Web, client: Client, redis_server: RedisServer) -> Non
             one.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         done = Client(web).get("/healthz", timeout=8)  # a command has 10 s
         assert (done.status, done.json()) == (503, {"ok": False, "redis": False})
-        assert client.get("/static/style.css", timeout=8).status == 200
+        for path, status in (("/static/style.css", 200), ("/static/none.css", 404), ("/nowhere", 404)):
+            assert client.get(path, timeout=8).status == status
     finally:
         os.kill(pid, signal.SIGCONT)
         for one in held:
             one.close()
     until(lambda: client.get("/healthz").status == 200, 10, "it answers again")
     assert client.create("a.mp4", 5, **{"X-CSRF-Token": token}).status == 201
+
+
+def test_it_ends_while_redis_hangs(web: Web, client: Client, redis_server: RedisServer) -> None:
+    pid, before = redis_server.client().info("server")["process_id"], threads(web)
+    os.kill(pid, signal.SIGSTOP)
+    held = [socket.create_connection(("127.0.0.1", web.port)) for _ in range(before + 2)]
+    try:
+        for one in held:
+            one.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        until(lambda: threads(web) >= before + 2, 10, "they wait for Redis")
+        web.process.send_signal(signal.SIGTERM)
+        assert web.process.wait(8) == 0  # a command has 10 s
+    finally:
+        os.kill(pid, signal.SIGCONT)
+        for one in held:
+            one.close()
+
+
+def threads(web: Web) -> int:
+    return len(os.listdir(f"/proc/{web.process.pid}/task"))
+
+
+class Partition(Relay):
+    """While it is `cut`, what is sent over a connection gets lost; it never ends."""
+
+    def __init__(self, target: Path) -> None:
+        self.cut, self.over = False, threading.Event()
+        super().__init__(target)
+
+    def passed(self, pair: Pair, data: bytes, *, up: bool) -> bool:
+        pair.doomed = pair.doomed or self.cut
+        if pair.doomed:
+            self.over.wait()
+        return not pair.doomed
+
+
+def test_redis_behind_a_partition(daemon: Daemon, redis_server: RedisServer) -> None:
+    """All is well as soon as Redis is, though what was asked before still waits for an answer."""
+    with Partition(redis_server.socket) as relay:
+        daemon.write(redis=f"redis://127.0.0.1:{relay.port}/0")
+        with serving(daemon) as web:
+            client = Client(web)
+            assert client.get("/healthz").status == 200
+            relay.cut = True
+            assert client.get("/healthz", timeout=8).status == 503
+            relay.cut = False
+            until(lambda: client.get("/healthz").status == 200, 5, "it is told")  # a command has 10 s
+            relay.over.set()
 
 
 # ------------------------------------------------------------- limits

@@ -49,7 +49,8 @@ class Connection:
         self._pool = _pool(_parsed(settings))
         self._replicas = Replicas(health)
         self._own = threading.local()
-        self._open: list[Any] = []
+        self._open: list[tuple[threading.Thread, Any]] = []
+        self._lock = threading.Lock()
 
     def call(self, *command: Any) -> Any:
         """One command; RedisAway where Redis does not answer or refuses."""
@@ -121,7 +122,7 @@ class Connection:
         own = self._own
         if not hasattr(own, "socket"):
             own.socket, own.connected, own.seen = self._pool.make_connection(), False, losses
-            self._open.append(own.socket)
+            self._keep(own.socket)
         if own.seen != losses:
             own.seen = losses
             self._drop()
@@ -130,6 +131,15 @@ class Connection:
             own.socket.connect()
             own.connected = True
         return own.socket
+
+    def _keep(self, socket: Any) -> None:
+        """Until its thread ends. Threads of the web side come and go: what they leave is closed when others come."""
+        with self._lock:
+            ended = [pair for pair in self._open if not pair[0].is_alive()]
+            self._open = [pair for pair in self._open if pair not in ended]
+            self._open.append((threading.current_thread(), socket))
+        for _, one in ended:
+            one.disconnect()
 
     def _drop(self) -> None:
         if hasattr(self._own, "socket"):
@@ -182,7 +192,7 @@ class Connection:
 
     def close(self) -> None:
         """Close all sockets."""
-        for socket in self._open:
+        for _, socket in tuple(self._open):
             socket.disconnect()
 
 

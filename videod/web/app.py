@@ -12,7 +12,7 @@ application. A room whose page belongs into the navigation says so in `NAV`: (ad
 from __future__ import annotations
 
 import contextlib
-import logging
+import time
 from collections.abc import AsyncIterator
 from urllib.parse import quote
 
@@ -32,6 +32,8 @@ from videod.web.trouble import LoginNeeded, Trouble, as_json, missing, wants_jso
 ROOMS = (front, health, admin, api, metrics, login, tus, forms, jobs, live, clipping, results, sweeping)
 # a page that could not be shown loads itself anew
 REFRESH_SECONDS = 5
+# one line in the log for all who meet the same trouble
+SAID_SECONDS = 10.0
 
 
 class _Site(Starlette):
@@ -58,7 +60,7 @@ def application(site: Site) -> ASGIApp:
         exception_handlers={Trouble: _trouble, RedisAway: _away, HTTPException: _plain},
         lifespan=running,
     )
-    app.state.site = site
+    app.state.site, app.state.away = site, ("", 0.0)
     site.looks.nav = tuple(room.NAV for room in ROOMS if hasattr(room, "NAV"))
     app.router.redirect_slashes = False
 
@@ -75,7 +77,7 @@ def answer(request: Request, trouble: Trouble) -> Response:
     if wants_json(request):
         return as_json(trouble)
     if isinstance(trouble, LoginNeeded) and site.access.by_password and request.method in ("GET", "HEAD"):
-        return RedirectResponse(f"/login?next={quote(request.url.path)}", 303)
+        return RedirectResponse(f"/login?next={quote(request.scope['path'])}", 303)
     page = site.looks.page(request, "trouble.html", trouble.status, trouble=trouble)
     if trouble.status == 503 and request.method == "GET":
         page.headers["Refresh"] = str(REFRESH_SECONDS)
@@ -83,20 +85,24 @@ def answer(request: Request, trouble: Trouble) -> Response:
     return page
 
 
-def _trouble(request: Request, error: Exception) -> Response:
+# coroutines: who is refused must not wait for a thread while all of them wait for Redis
+async def _trouble(request: Request, error: Exception) -> Response:
     return answer(request, error if isinstance(error, Trouble) else missing())
 
 
-def _away(request: Request, error: Exception) -> Response:
-    logging.getLogger("videod").warning("%s", error)
+async def _away(request: Request, error: Exception) -> Response:
+    state, text, now = request.app.state, str(error), time.monotonic()
+    if text != state.away[0] or now >= state.away[1]:  # as many as ask would say the same
+        state.away = (text, now + SAID_SECONDS)
+        state.site.log.warning("%s", text)
     what = "The queue does not answer at the moment."
     return answer(request, Trouble(503, what, "Nothing is lost. Try again in a few seconds.", {"Retry-After": "5"}))
 
 
-def _plain(request: Request, error: Exception) -> Response:
+async def _plain(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     headers = error.headers if isinstance(error, HTTPException) else None
     if status == 404:
-        program = request.url.path.startswith(f"{api.ROOT}/")
+        program = request.scope["path"].startswith(f"{api.ROOT}/")
         return answer(request, api.nowhere() if program else missing())
     return answer(request, Trouble(status, "That cannot be asked here.", "", headers))

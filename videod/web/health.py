@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import queue
 import threading
+import time
 from collections.abc import Callable
 
 from starlette.requests import Request
@@ -31,33 +31,31 @@ def routes(site: Site) -> list[Route]:
 
 
 class _Look:
-    """One look at a time, for all who ask meanwhile, in a thread of its own: while Redis hangs the shared ones wait."""
+    """A look, for all who ask meanwhile, in a thread of its own: while Redis hangs the shared ones wait.
+
+    One that takes too long is left behind: in a partition it waits for an answer long after Redis is back.
+    """
 
     def __init__(self, work: Callable[[], None]) -> None:
         self._work = work
-        self._asked = queue.SimpleQueue[asyncio.Future[bool]]()
         self._running: asyncio.Future[bool] | None = None
-        self._thread: threading.Thread | None = None
+        self._begun = 0.0
 
     async def good(self) -> bool:
         """Whether it ended well, and soon."""
-        if self._thread is None:
+        now = time.monotonic()
+        if self._running is None or self._running.done() or now >= self._begun + PATIENCE_SECONDS:
+            self._running, self._begun = asyncio.get_running_loop().create_future(), now
             # the end of the process does not wait for it
-            self._thread = threading.Thread(target=self._look, name="health", daemon=True)
-            self._thread.start()
-        if self._running is None or self._running.done():
-            self._running = asyncio.get_running_loop().create_future()
-            self._asked.put(self._running)
+            threading.Thread(target=self._look, args=(self._running,), name="health", daemon=True).start()
         done, _ = await asyncio.wait({self._running}, timeout=PATIENCE_SECONDS)
         return any(one.result() for one in done)
 
-    def _look(self) -> None:
-        while True:
-            asked = self._asked.get()
-            try:
-                self._work()
-                well = True
-            except RedisAway:
-                well = False
-            with contextlib.suppress(RuntimeError):  # the loop has ended
-                asked.get_loop().call_soon_threadsafe(asked.set_result, well)
+    def _look(self, asked: asyncio.Future[bool]) -> None:
+        try:
+            self._work()
+            well = True
+        except RedisAway:
+            well = False
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            asked.get_loop().call_soon_threadsafe(asked.set_result, well)
