@@ -262,9 +262,11 @@ def test_failed_cancelled_and_tried_again(
     assert state["state"] == "dead" and "no moving picture" in state["words"]
     assert set(state) == {"state", "place", "stage", "percent", "words", "outputs", "poster"}
     assert r.llen("videod:dead") == 1
+    # whatever else is in the list
+    r.lpush("videod:dead", f"no JSON {second[3:]}", f'["{second[3:]}"]')
     assert client.post(f"{second}/retry").status == 303
     assert client.ended(second)["state"] == "dead"
-    assert r.llen("videod:dead") == 1
+    assert r.llen("videod:dead") == 3
     # without its file there is nothing to try again
     shutil.rmtree(
         next(path.parent for path in (daemon.state / "web/uploads").glob("*/file") if path.stat().st_size == 102400)

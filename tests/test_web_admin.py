@@ -101,9 +101,9 @@ def test_dead_letters(daemon: Daemon, r, client: Client) -> None:
 def test_every_text_is_hostile(r, client: Client) -> None:
     """Ids, kinds, errors, logs and nodes as nobody of ours would write them."""
     error = json.dumps({"code": HOSTILE, "message": HOSTILE, "detail": HOSTILE})
-    output = {"n": HOSTILE, "url": "javascript:alert(1)", "bytes": 1, "warning": HOSTILE}
+    outputs = [{"n": n, "url": "javascript:alert(1)", "bytes": 1, "warning": HOSTILE} for n in (1, HOSTILE)]
     record = {"state": "dead", "kind": HOSTILE, "node": HOSTILE, "taken_at": HOSTILE, "error": error, "log": HOSTILE}
-    record |= {"outputs": json.dumps([output]), "warnings": json.dumps([HOSTILE]), "message": HOSTILE}
+    record |= {"outputs": json.dumps(outputs), "warnings": json.dumps([HOSTILE]), "message": HOSTILE}
     record |= {"stages": json.dumps({HOSTILE: 1})}
     r.hset("videod:job:x", mapping=record)
     r.hset(f"videod:job:{HOSTILE}", mapping={"state": HOSTILE})
@@ -112,6 +112,7 @@ def test_every_text_is_hostile(r, client: Client) -> None:
     r.hset(
         "videod:nodes", HOSTILE, json.dumps({"state": HOSTILE, "jobs": [HOSTILE], "paused": HOSTILE, "slots": HOSTILE})
     )
+    r.hset("videod:nodes", "n", json.dumps({"since": 5, "jobs": 7, "slots": -1, "state": [], "paused": {}}))
     r.hset("videod:counts", mapping={f"ended:{HOSTILE}:done": 1, f"error:{HOSTILE}": 1, f"stage:{HOSTILE}:ms": 1})
     r.lpush("video_info_queue", HOSTILE, json.dumps({"id": "ok", "url": HOSTILE}))
     for path in ("/admin", "/admin/jobs", "/admin/jobs/x", "/admin/dead", f"/admin/jobs?text={quote(HOSTILE)}"):

@@ -313,15 +313,16 @@ def test_where_nothing_is(closed: Web) -> None:
 
 
 def test_a_fault_is_an_answer(daemon: Daemon, r) -> None:
-    made = Web(daemon).start()
-    r.hset("videod:paused", "*", "no JSON")
+    made, ident = Web(daemon).start(), "w" + "x" * 24
+    page = {"owner": "~x", "name": "a", "upload": "", "message": "no JSON", "at": "never"}
+    r.hset(f"videod:page:{ident}", mapping=page)
     try:
         client = Client(made)
         for _ in range(2):  # the connection is as good as before
-            done = client.get(f"{API}/status")
+            done = client.get(f"/j/{ident}", headers={"Accept": "application/json"})
             assert (done.status, done.headers["content-type"]) == (500, "application/problem+json")
             assert "connection" not in done.headers and "The log says what" in done.json()["detail"]
-        page = client.get("/admin")
+        page = client.get(f"/j/{ident}")
         assert page.status == 500 and b"The log says what" in page.data and "content-security-policy" in page.headers
     finally:
         assert made.stop() == 0
@@ -380,10 +381,22 @@ def test_strange_entries_are_told_as_they_are(r, search: Search) -> None:
     assert set(search.letters()) == set()
 
 
+def test_a_pause_holds_whatever_its_entry_says(daemon: Daemon, r, web: Web) -> None:
+    ours = Program(web)
+    for entry in ("no JSON", "[]", '{"why":7}', '{"why":""}', b"\xff"):
+        r.hset("videod:paused", mapping={"*": entry, "n": entry})
+        why = "7" if "7" in str(entry) else "somebody said so"
+        assert ours.get("/status")["paused"] == ours.get("/nodes")["paused"] == why
+        assert f"All nodes pause: {why}" in Client(web).page("/admin")
+        assert Client(web).get("/metrics").status == 200
+        assert why in daemon.command("nodes", "-e", "prod").stdout
+    assert ours.post("/resume", {}) == {"node": "*"} and not r.exists("videod:paused")
+
+
 STRANGE = [
     '{"raw":"{}"}', '{"id":7,"error":"x"}', '{"id":null,"at":5}', '{"id":"\\ud800","error":{"message":"\\udfff"}}',
     '{"id":"deep","error":{"message":' + "[" * 3000 + "]" * 3000 + "}}",
-    '{"id":"n","error":{"code":NaN,"message":1e999}}',
+    '{"id":"n","error":{"code":NaN,"message":1e999}}', '{"id":"b64","raw_base64":7}', '{"id":"b64","raw_base64":"?"}',
 ]  # fmt: skip
 
 
@@ -396,6 +409,8 @@ def test_no_message_or_record_breaks_a_list(daemon: Daemon, r, web: Web) -> None
     fields = {"percent": "abc", "attempt": "nan", "seconds": "inf", "error": "[1]", "outputs": "{", "stages": "7"}
     r.hset("videod:job:odd", mapping={**fields, "message": b"\xff", "taken_at": "never"})
     r.hset("videod:job:none", "percent", "")
+    parts = {"stages": '{"cut":"x","fetch":1}', "outputs": '[1,{"url":5,"n":1},{"url":"/x","n":1,"bytes":"many"}]'}
+    r.hset("videod:job:parts", mapping={**parts, "state": b"\xff", "origin": b"\xff", "token": b"\xff"})
     daemon.command("pause")
     until(lambda: "paused" in daemon.log, 10, "it pauses")
     push(r, r'{"id":"late","kind":"\ud800","url":"/x"}')
@@ -403,12 +418,17 @@ def test_no_message_or_record_breaks_a_list(daemon: Daemon, r, web: Web) -> None
     assert ours.get("/dead")["length"] == 3 + len(STRANGE)
     assert {"odd", "none", "half"} <= {job["id"] for job in ours.get("/jobs?limit=500")["jobs"]}
     assert ours.ask("GET", "/jobs?text=half")[0] == 200
-    for ident in ("half", "url", "k", "odd", "none"):
+    for ident in ("half", "url", "k", "odd", "none", "parts"):
         assert ours.get(f"/jobs/{ident}")["id"] == ident
         client.page(f"/admin/jobs/{ident}")
     for path in ("/admin", "/admin/jobs", "/admin/jobs?text=a", "/admin/dead"):
         client.page(path)
     assert daemon.command("list").returncode == 0
+    for verb in ("cancel", "retry"):
+        assert ours.ask("POST", f"/jobs/parts/{verb}")[0] == 409
+    assert ours.ask("POST", "/jobs/b64/retry")[0] == 404
+    assert daemon.command("retry", "b64").returncode == 1
+    assert "b64" not in ours.post("/dead/retry", {"ids": ["b64", "n"]})["ids"]
     assert len(ours.post("/dead/drop", {"all": True})["ids"]) >= 3 and ours.get("/dead")["length"] == 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from videod.config.settings import Settings
@@ -120,10 +120,19 @@ def typed(name: str, text: str) -> Any:
     if name in JSON_FIELDS:
         kind = JSON_FIELDS[name]
         found = read_json(text.encode())
-        return found if isinstance(found, kind) else kind()
+        return _members(name, found) if isinstance(found, kind) else kind()
     if name in NUMBERS:
         return _number(text)
     return text
+
+
+def _members(name: str, found: Any) -> Any:
+    if name == "outputs":
+        whole = (one for one in found if isinstance(one, dict) and isinstance(one.get("url"), str))
+        return [one for one in whole if type(one.get("n")) is int]
+    if name == "stages":
+        return {stage: took for stage, took in found.items() if type(took) in (int, float)}
+    return found
 
 
 def _number(text: str) -> int | float:
@@ -148,6 +157,11 @@ def read_object(text: bytes) -> dict[str, Any]:
     """The same of an object; empty where it is none."""
     found = read_json(text)
     return found if isinstance(found, dict) else {}
+
+
+def reason(pause: Mapping[str, Any]) -> str:
+    """Why there is a pause, in an entry that was read; never empty, since it pauses whatever it says."""
+    return str(pause.get("why") or "somebody said so")
 
 
 def sound(value: Any) -> Any:

@@ -12,6 +12,7 @@ from itertools import chain
 
 from videod.config.settings import Settings
 from videod.events import stamp
+from videod.jobqueue.browse import text_of
 from videod.jobqueue.connection import Connection, Script
 from videod.jobqueue.names import Names
 from videod.jobqueue.oversize import BOUNDS
@@ -80,13 +81,13 @@ class Pages:
         found = {}
         for ident, values in zip(idents, rows, strict=True):
             if None not in values:
-                found[ident] = Page(ident, *(value.decode("utf-8", "replace") for value in values))
+                found[ident] = Page(ident, *map(text_of, values))
         return found
 
     def states(self, idents: list[str]) -> dict[str, str]:
         """The state in the record of each of these jobs that has one."""
         rows = self._connection.many([("HGET", self._names.job(ident), "state") for ident in idents])
-        return {ident: state.decode() for ident, state in zip(idents, rows, strict=True) if state is not None}
+        return {ident: text_of(state) for ident, state in zip(idents, rows, strict=True) if state is not None}
 
     def answers(self) -> None:
         """RedisAway where Redis does not answer."""

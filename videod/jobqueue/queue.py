@@ -17,6 +17,7 @@ from videod.config.settings import Settings
 from videod.errors import RedisRefused
 from videod.events import Said, Teller, said_as_text, stamp
 from videod.job import Head
+from videod.jobqueue.browse import read_object, reason
 from videod.jobqueue.connection import BLOCK_SECONDS, Connection, Script
 from videod.jobqueue.figures import Tally, tally
 from videod.jobqueue.names import Names
@@ -279,9 +280,4 @@ def _code(more: Mapping[str, Any]) -> str:
 
 def _why(pause: bytes) -> str:
     """The reason in an entry of the hash of pauses; '' where there is none."""
-    if not pause:
-        return ""
-    try:
-        return str(json.loads(pause)["why"])
-    except (ValueError, KeyError, TypeError):
-        return "somebody said so"
+    return reason(read_object(pause)) if pause else ""

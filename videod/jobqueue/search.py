@@ -167,6 +167,11 @@ class Search:
         found = ((_letter(entry), entry) for entry in reversed(self._browse.dead()))
         return {letter["id"]: entry for letter, entry in found if letter["id"]}
 
+    def letter(self, ident: str) -> bytes:
+        """The newest entry of one id; empty where there is none. All are looked through, few of them read."""
+        mine = (entry for entry in self._browse.dead() if ident.encode() in entry)
+        return next((entry for entry in mine if _letter(entry)["id"] == ident), b"")
+
     def drop(self, idents: Sequence[str] | None) -> list[str]:
         """Take the entries of these ids (None: all) out of the dead list; the ids of those that were there."""
         found: dict[str, None] = {}

@@ -13,6 +13,7 @@ from videod.config.settings import Settings
 from videod.errors import BadMessage, RedisRefused
 from videod.events import Teller, stamp
 from videod.job import BATCH, Head, head
+from videod.jobqueue.browse import read_object, reason, text_of
 from videod.jobqueue.connection import Connection, Script
 from videod.jobqueue.figures import tally
 from videod.jobqueue.names import Names
@@ -59,10 +60,14 @@ class Steer:
         key = self._names.paused
         return bool(self._connection.call("DEL", key) if node == ALL else self._connection.call("HDEL", key, node))
 
-    def paused(self) -> dict[str, dict[str, Any]]:
-        """Who pauses: {node or ALL: {why, by, at}}."""
+    def paused(self) -> dict[str, dict[str, str]]:
+        """Who pauses: {node or ALL: {why, by, at}}, all three texts, whatever stands there: it pauses all the same."""
         flat = self._connection.call("HGETALL", self._names.paused)
-        return {name.decode(): json.loads(entry) for name, entry in zip(flat[::2], flat[1::2], strict=True)}
+        found = {text_of(name): read_object(entry) for name, entry in zip(flat[::2], flat[1::2], strict=True)}
+        return {
+            name: {"why": reason(entry), "by": str(entry.get("by", "?")), "at": str(entry.get("at", ""))}
+            for name, entry in found.items()
+        }
 
     def well_again(self, node: str) -> None:
         """A new start of a node that had paused itself: somebody has looked after it."""
@@ -100,8 +105,10 @@ class Steer:
             moved = self._connection.run(self._hurry, (names.delayed, names.abnormal_queue), (found.element,))
             return "queued" if moved else "retry"
         raw = message if state else _raw(entry)
+        if raw is None:
+            return ""
         lists = (*names.served, *(names.queue_of(node) for node in self._nodes()))
-        target = origin.decode() if origin.decode() in lists else names.queue
+        target = text_of(origin) if text_of(origin) in lists else names.queue
         envelope = fresh(ident, raw, target)
         self._pardon(raw)
         record = {"state": "requeued", "kind": kind or "clip", "message": raw, "token": envelope.token}
@@ -202,16 +209,15 @@ class Steer:
         raise AssertionError("without a reply_to none can be refused")
 
     def _run(self, script: Script, keys: Any, arguments: list[Any]) -> str:
-        answer: bytes = self._connection.run(script, keys, arguments)
-        return answer.decode()
+        return text_of(self._connection.run(script, keys, arguments))
 
     def _record(self, ident: str) -> tuple[str, str]:
         """State and token of its record, '' without one."""
         state, token = self._connection.call("HMGET", self._names.job(ident), "state", "token")
-        return (state or b"").decode(), (token or b"").decode("utf-8", "replace")
+        return text_of(state or b""), text_of(token or b"")
 
     def _nodes(self) -> list[str]:
-        return [name.decode() for name in self._connection.call("HKEYS", self._names.nodes)]
+        return [text_of(name) for name in self._connection.call("HKEYS", self._names.nodes)]
 
 
 def _to_end(state: str, token: str, waiting: list[Waiting]) -> Waiting | None:
@@ -225,10 +231,12 @@ def _to_end(state: str, token: str, waiting: list[Waiting]) -> Waiting | None:
     return next((w for w in waiting if w.envelope is None and (state != "done" or w.again)), None)
 
 
-def _raw(entry: bytes) -> bytes:
-    """What the producer pushed, from an element of the dead list."""
-    values = json.loads(entry) if entry else {}
-    return Envelope.raw_of(values) if isinstance(values, dict) else b""
+def _raw(entry: bytes) -> bytes | None:
+    """What the producer pushed, from an element of the dead list; None where nobody of ours wrote that."""
+    try:
+        return Envelope.raw_of(read_object(entry))
+    except (TypeError, ValueError):  # base64 that is none
+        return None
 
 
 def _flat(record: Mapping[str, Any]) -> list[Any]:

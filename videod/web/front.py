@@ -31,7 +31,9 @@ def home(request: Request) -> Response:
     pages = [page for page in site.pages.of(visitor.name, MOST_PAGES) if page.kind != "look"]
     states = site.pages.states([page.id for page in pages])
     rows = [
-        {"page": page, "state": states.get(page.id, ""), "words": STATES[states.get(page.id, "")]} for page in pages
+        {"page": page, "state": state, "words": STATES.get(state, "")}
+        for page in pages
+        for state in [states.get(page.id, "")]
     ]
     return site.looks.page(request, "home.html", rows=rows, most=site.settings.web.max_upload)
 

@@ -101,7 +101,7 @@ def retry(asked: Asked) -> tuple[int, Any]:
     """Queue a job that ended dead or was cancelled once more; let a retry be due now."""
     ident = asked.values["id"]
     may_see(asked, ident)
-    answer = asked.site.steer.retry(ident, asked.site.search.letters().get(ident, b""))
+    answer = asked.site.steer.retry(ident, asked.site.search.letter(ident))
     if not answer:
         raise Trouble(404, "There is no such job.", "It never came, or its record expired.")
     if answer != "queued":

@@ -162,7 +162,7 @@ def retry(request: Request, form: Form) -> Response:
     if not _has_source(site, page):
         raise Trouble(409, "The file is not there any more.", "Please upload it again.")
     _charge(site, visitor.name)
-    answer = site.steer.retry(page.id, _entry(site, page.id))
+    answer = site.steer.retry(page.id, site.search.letter(page.id))
     site.log.info("web: %s: retry by %s: %s", page.id, visitor.name, answer)
     return RedirectResponse(f"/j/{page.id}", 303)
 
@@ -175,14 +175,6 @@ def _has_source(site: Site, page: Page) -> bool:
 def _charge(site: Site, name: str) -> None:
     if seconds := site.pages.charge(name, jobs=1):
         raise too_much("These are enough videos for today.", seconds)
-
-
-def _entry(site: Site, ident: str) -> bytes:
-    """Its element in the dead list; empty where it has none."""
-    for entry in site.browse.dead():
-        if ident.encode() in entry and json.loads(entry).get("id") == ident:
-            return entry
-    return b""
 
 
 # ------------------------------------------------------------- making one

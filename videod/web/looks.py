@@ -86,9 +86,9 @@ def clock_text(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{text}" if hours else f"{minutes}:{text}"
 
 
-def when_text(stamp: str) -> str:
+def when_text(stamp: Any) -> str:
     """A time of ours for people: `2026-11-21 18:02 UTC`."""
     try:
         return datetime.fromisoformat(stamp).strftime("%Y-%m-%d %H:%M UTC")
-    except ValueError:
+    except (TypeError, ValueError):  # anybody may write records and nodes
         return ""

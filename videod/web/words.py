@@ -50,7 +50,7 @@ ERRORS: Mapping[str, str] = {
 
 def error_text(error: Any, *, uploaded: bool = False) -> str:
     """Why a job failed, for who waits for it; its own words may hold paths and addresses."""
-    code = error.get("code", "") if isinstance(error, dict) else ""
+    code = str(error.get("code", "")) if isinstance(error, dict) else ""
     if code == "not_found" and uploaded:
         return "The file is not there any more. Please upload it again."
     return ERRORS.get(code, "Something went wrong here.")
