@@ -78,7 +78,7 @@ def test_a_clip_of_an_upload(client: Client, studio: Studio) -> None:
 
 @pytest.mark.parametrize(
     "address",
-    ["", "file:///etc/passwd", "/etc/passwd", "ftp://example.org/a", "javascript:alert(1)", "http://10.0.0.1/a.mp4",
+    ["", "http://[", "https://[::1", "file:///etc/passwd", "/etc/passwd", "ftp://example.org/a", "javascript:alert(1)", "http://10.0.0.1/a.mp4",
      "http://169.254.169.254/latest", "http://192.168.1.1/a.mp4", "https://" + "x" * 5000],
 )  # fmt: skip
 def test_addresses_that_are_none(client: Client, r, address: str) -> None:

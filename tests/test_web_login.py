@@ -175,6 +175,7 @@ def test_a_proxy_is_believed_only_from_its_address(web: Web, daemon: Daemon) -> 
     [
         {"Origin": "https://evil.example.org"},
         {"Origin": "null"},
+        {"Origin": "http://["},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site", "Origin": "http://a.localhost"},
     ],

@@ -168,7 +168,7 @@ def unforged(request: Request, found: Visitor | None = None) -> None:
         return
     headers = request.headers
     origin, place = headers.get("origin"), headers.get("sec-fetch-site", "none")
-    if (origin is not None and urlsplit(origin).netloc != headers.get("host")) or place not in ("same-origin", "none"):
+    if (origin is not None and _place(origin) != headers.get("host")) or place not in ("same-origin", "none"):
         raise Trouble(403, "Another site asked for this in your name.", "Nothing was done.")
     if origin is None and not request.cookies and (found is None or found.how == "browser"):
         return
@@ -176,3 +176,11 @@ def unforged(request: Request, found: Visitor | None = None) -> None:
     access = access_of(request)
     if not hmac.compare_digest(given.encode(), access.sessions.token(access.session(request)).encode()):
         raise Trouble(403, "This page is too old.", "Load it again, and then try once more.")
+
+
+def _place(origin: str) -> str:
+    """Host and port of an Origin; empty where it is none."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:  # a bracket that is not closed
+        return ""

@@ -73,7 +73,7 @@ def look(request: Request, form: Form) -> Response:
         upload = site.store.find(token)
         if upload is None or upload.owner != visitor.name:
             raise missing()
-    elif urlsplit(address).scheme.lower() not in ("http", "https") or len(address) > LONGEST_ADDRESS:
+    elif not _is_address(address):
         return _asked(request, visitor, address, "This is no address of a video: it begins with https://", 400)
     ident = "w" + secrets.token_urlsafe(18)
     url = "file://" + quote(str(site.store.path(upload))) if upload else address
@@ -83,6 +83,13 @@ def look(request: Request, form: Form) -> Response:
     name = upload.name if upload else shown_name(unquote(urlsplit(address).path))
     submit(site, visitor.name, name, message, upload.token if upload else "")
     return RedirectResponse(f"/clip/{ident}", 303)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        return urlsplit(text).scheme in ("http", "https") and len(text) <= LONGEST_ADDRESS
+    except ValueError:  # a bracket that is not closed
+        return False
 
 
 def _wrong(message: dict[str, Any], site: Site) -> str:
