@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from tests.conftest import RedisServer
 from tests.daemon import Daemon, until
 from tests.media_fixtures import Studio
 from tests.relay import Pair, Relay
+from tests.transfer_fixtures import small
 from tests.web import TUS, Client, Web, serving
 
 pytest.importorskip("starlette")
@@ -279,7 +281,10 @@ def test_so_many_unfinished_at_once(client: Client, daemon: Daemon, video: Path)
     client.web.stop()
     client.web.start()
     token = {"X-CSRF-Token": client.token()}
-    places = [client.create("a.mp4", 9, **token).headers["location"] for _ in range(100)]
+    with ThreadPoolExecutor(10) as many:
+        all_ = [*many.map(lambda _: client.create("a.mp4", 9, **token), range(120))]
+    places = [done.headers["location"] for done in all_ if done.status == 201]
+    assert len(places) == 100 == len(files(daemon)) and {done.status for done in all_} == {201, 429}
     done = client.create("a.mp4", 9, **token)
     assert done.status == 429 and "100 of your uploads" in done.json()["detail"] and done.headers["retry-after"]
     refused = client.ask("POST", "/upload", **form(client, ("a.mp4", video.read_bytes())))
@@ -289,6 +294,20 @@ def test_so_many_unfinished_at_once(client: Client, daemon: Daemon, video: Path)
     client.upload(video)  # which is finished then
     assert client.create("a.mp4", 9, **token).status == 201
     assert client.create("a.mp4", 9, **token).status == 429
+
+
+def test_no_room_that_the_disk_does_not_tell(web: Web, client: Client, daemon: Daemon, tmp_path: Path) -> None:
+    """It has bytes, and no inodes."""
+    web.stop()
+    with small(tmp_path / "full", "1m,nr_inodes=5") as folder:
+        daemon.sections = f"[web]\nfolder = {folder}\n"
+        daemon.write(min_free=0)
+        web.start()
+        statuses = {client.create("a.mp4", 9).status for _ in range(3)}
+        assert 507 in statuses <= {201, 507}
+        assert all((path / "info.json").exists() for path in (folder / "uploads").iterdir())
+        assert client.ask("POST", "/upload", **form(client, ("a.mp4", b"\0" * 9))).status == 507
+        assert web.stop() == 0
 
 
 def test_no_room(web: Web, client: Client, daemon: Daemon) -> None:
@@ -366,6 +385,24 @@ def test_forms_that_are_wrong(client: Client, daemon: Daemon, video: Path) -> No
     assert files(daemon) == [] and list((daemon.state / "web/uploads").iterdir()) == []
 
 
+def test_a_form_that_breaks_leaves_nothing(web: Web, client: Client, daemon: Daemon) -> None:
+    token = client.token()
+    cookie = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+    begin = f'--x\r\nContent-Disposition: form-data; name="token"\r\n\r\n{token}\r\n'
+    begin += '--x\r\nContent-Disposition: form-data; name="file"; filename="a.mp4"\r\n\r\n'
+    head = f"POST /upload HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie}\r\nContent-Length: 1000000\r\n"
+    head += "Content-Type: multipart/form-data; boundary=x\r\n\r\n"
+    uploads = daemon.state / "web/uploads"
+    for rest in (b"\r\n--x\r\n\x01: y\r\n", b""):
+        with socket.create_connection(("127.0.0.1", web.port), 20) as one:
+            one.sendall((head + begin).encode() + bytes(10_000))
+            until(lambda: list(uploads.iterdir()), 10, "it has begun")
+            if rest:
+                one.sendall(rest)
+                assert b" 400 " in one.recv(1000)
+        until(lambda: not list(uploads.iterdir()), 10, "nothing is left")
+
+
 # ------------------------------------------------------------- hostile names and addresses
 NAMES = ["../../etc/passwd", "..", "/etc/shadow", "a\\..\\b.mp4", "<script>alert(1)</script>.mp4", "\u202egpj.mp4"]
 NAMES += ["a\r\nSet-Cookie: x=y.mp4", "x" * 3000 + ".mp4", "{id}{n}{{7*7}}.mp4", "%2e%2e%2f.mp4", "\ud800.mp4", '";x="']
@@ -395,7 +432,7 @@ def test_names_lead_nowhere(client: Client, daemon: Daemon, video: Path, r) -> N
         assert kept.status == 200 and "set-cookie" not in kept.headers and "x=y" not in kept.headers
     new = {str(path.relative_to(daemon.state / "web")) for path in daemon.folder.rglob("*") if str(path) not in before
            and "web/" in str(path)}  # fmt: skip
-    assert all(path.split("/")[0] in ("uploads", "results") for path in new)
+    assert all(path.split("/")[0] in ("uploads", "results", ".lock") for path in new)
 
 
 def test_paths_lead_nowhere(client: Client, daemon: Daemon, video: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import TypeAlias
 
@@ -146,30 +147,31 @@ class _Form:
         return value.decode("utf-8", "replace")
 
     async def _file(self, name: str, pieces: Pieces) -> str:
-        site = self._site
+        site, whole = self._site, False
         assert self._visitor
-        await run_in_threadpool(site.store.few, self._visitor.name)
-        if seconds := await run_in_threadpool(site.pages.charge, self._visitor.name, files=1):
-            raise too_much("These are too many files for a day.", seconds)
-        made = await run_in_threadpool(site.store.create, self._visitor.name, name, -1)
+        made = await asyncio.to_thread(site.store.create, self._visitor.name, name, -1)
         try:
+            if seconds := await run_in_threadpool(site.pages.charge, made.owner, files=1):
+                raise too_much("These are too many files for a day.", seconds)
             with site.store.part(made) as part:
-                receiver, whole = Receiver(made, part, self._most), False
-                async for what, data in pieces:
-                    if what == "end":
-                        whole = True
-                        break
-                    if what == "data":
-                        await receiver.take(data)
-                if not whole:
-                    raise Trouble(400, "The upload broke off.", "Please send it again.")
-                await receiver.flush(last=True)
+                await self._received(Receiver(made, part, self._most), pieces)
                 made = await run_in_threadpool(self._counted, made, part.offset)
+                whole = True
                 return await complete(site, made, part)
-        except (Trouble, ClientDisconnect):
-            # nobody can go on with it
-            await run_in_threadpool(site.store.remove, made.token)
+        except BaseException as why:
+            # nobody can go on with it; but what may be a job by now keeps its file
+            if not whole or isinstance(why, Trouble):
+                await asyncio.to_thread(site.store.remove, made.token)
             raise
+
+    async def _received(self, receiver: Receiver, pieces: Pieces) -> None:
+        async for what, data in pieces:
+            if what == "data":
+                await receiver.take(data)
+            elif what == "end":
+                await receiver.flush(last=True)
+                return
+        raise Trouble(400, "The upload broke off.", "Please send it again.")
 
     def _counted(self, made: Upload, length: int) -> Upload:
         if not length:

@@ -5,6 +5,7 @@ answer is lost, or Redis away, a PATCH without bytes asks once more.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import hashlib
@@ -81,11 +82,14 @@ async def create(request: Request) -> Response:
     if not length:
         raise Trouble(400, "This file is empty.", "Choose another file.")
     name = _metadata(request.headers.get("upload-metadata", "")).get("filename", "")
-    site.store.fits(length)
-    await run_in_threadpool(site.store.few, visitor.name)
-    if seconds := await run_in_threadpool(site.pages.charge, visitor.name, size=length, files=1):
-        raise too_much("This is more than one may upload in a day.", seconds)
-    upload = await run_in_threadpool(site.store.create, visitor.name, name, length)
+    # what is refused here costs nothing of the day
+    upload = await asyncio.to_thread(site.store.create, visitor.name, name, length)
+    try:
+        if seconds := await run_in_threadpool(site.pages.charge, visitor.name, size=length, files=1):
+            raise too_much("This is more than one may upload in a day.", seconds)
+    except BaseException:  # nobody knows where it is
+        site.store.remove(upload.token)
+        raise
     headers = {"Location": f"/files/{upload.token}"}
     if request.headers.get("content-type") == BYTES:
         headers |= await _append(request, site, upload, 0)

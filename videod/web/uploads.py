@@ -6,6 +6,7 @@ writes holds a lock on the file. Nothing of what a user sends becomes part of a 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -24,12 +25,12 @@ from videod.web.trouble import Trouble
 
 TOKEN = re.compile(r"[A-Za-z0-9_-]{24}")
 IDENT = re.compile(r"w[A-Za-z0-9_-]{24}")
-FILE, INFO = "file", "info.json"
+FILE, INFO, LOCK = "file", "info.json", ".lock"
 LONGEST_NAME = 255
-# at once, of one user: each is a folder until it expires, and who uploads needs a few. Several who begin at the same
-# moment may be a few more.
+# at once, of one user: each is a folder until it expires, and who uploads needs a few
 MOST_UNFINISHED = 100
 FULL = "There is no room for this file here at the moment."
+GOES_ON, LATER = "Try again later: it goes on from where it stopped.", "Try again later, or ask whoever runs this site."
 
 
 @dataclass(frozen=True)
@@ -55,12 +56,13 @@ class Part:
         """Append; Trouble (507) where the disk is full."""
         room = os.fstatvfs(self._fd)
         if room.f_bavail * room.f_frsize < self._least_free + len(data):
-            raise Trouble(507, FULL, "Try again later: it goes on from where it stopped.")
+            raise Trouble(507, FULL, GOES_ON)
         view = memoryview(data)
-        while view:
-            written = os.pwrite(self._fd, view, self.offset)
-            self.offset += written
-            view = view[written:]
+        with _room(GOES_ON):
+            while view:
+                written = os.pwrite(self._fd, view, self.offset)
+                self.offset += written
+                view = view[written:]
 
     def cut(self, offset: int) -> None:
         """Take back what was written behind `offset`."""
@@ -89,21 +91,37 @@ class Store:
             folder.mkdir(mode=0o750, parents=True, exist_ok=True)
 
     def create(self, owner: str, name: str, length: int) -> Upload:
-        """A new upload; `length` -1: not known yet. Trouble (413, 507) before a byte is taken."""
+        """A new upload; `length` -1: not known yet. Trouble before a byte is taken: 413, 507, 429 where the owner has
+        too many that are not whole."""
         self.fits(length)
         room = os.statvfs(self.folder)
         if room.f_bavail * room.f_frsize < self._least_free + max(length, 0):
-            raise Trouble(507, FULL, "Try again later, or ask whoever runs this site.")
+            raise Trouble(507, FULL, LATER)
         token, job = secrets.token_urlsafe(18), "w" + secrets.token_urlsafe(18)
         made = Upload(token, owner, shown_name(name), length, job, time.time())
-        folder = self.folder / token
-        folder.mkdir(mode=0o750)
-        os.close(os.open(folder / FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640))
-        self._note(made)
+        with self._alone(), _room(LATER):
+            self._few(owner)
+            try:
+                (self.folder / token).mkdir(mode=0o750)
+                os.close(os.open(self.path(made), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640))
+                self._note(made)
+            except OSError:
+                self.remove(token)
+                raise
         return made
 
-    def few(self, owner: str) -> None:
-        """Trouble (429) where a user has too many uploads that are not whole."""
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Of all threads and processes on this folder: several who begin at the same moment are counted, too."""
+        # no folder: over NFS who locks must be able to write
+        fd = os.open(self.folder.parent / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(fd)
+
+    def _few(self, owner: str) -> None:
         mine = [found for found in map(self.find, self._of(owner)) if found and self._unfinished(found)]
         if len(mine) >= MOST_UNFINISHED:
             what = f"{len(mine)} of your uploads are not finished."
@@ -189,6 +207,16 @@ class Store:
         fresh = folder / f".{INFO}"
         fresh.write_text(json.dumps(asdict(upload)))
         fresh.replace(folder / INFO)
+
+
+@contextmanager
+def _room(do: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:  # also where a quota of the disk or its inodes are used up, which statvfs does not tell
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise Trouble(507, FULL, do) from None
 
 
 def shown_name(name: str) -> str:
