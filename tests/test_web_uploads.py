@@ -488,7 +488,7 @@ def test_ranges(daemon: Daemon, client: Client, video: Path) -> None:
 
 
 # ------------------------------------------------------------- what expires
-def test_what_expires(web: Web, client: Client, daemon: Daemon, video: Path) -> None:
+def test_what_expires(web: Web, client: Client, daemon: Daemon, video: Path, r) -> None:
     half, waiting = place_of(client, 1000), client.upload(video)
     assert client.patch(half, 0, b"\0" * 100).status == 204
     old = time.time() - 2 * 86400
@@ -504,6 +504,11 @@ def test_what_expires(web: Web, client: Client, daemon: Daemon, video: Path) -> 
     os.utime(results, (old - 7 * 86400, old - 7 * 86400))
     web.stop()
     web.start()
-    until(lambda: not files(daemon) and not results.exists(), 10, "source and result are gone")
+    until(lambda: not results.exists(), 10, "the result is gone")
+    assert len(files(daemon)) == 1  # its job has just ended
+    r.hset(f"videod:job:{results.name}", "ended_at", "2026-01-01T00:00:00.000Z")
+    web.stop()
+    web.start()
+    until(lambda: not files(daemon), 10, "the source is gone")
     state = client.state(waiting)
     assert state["state"] == "done" and client.get(state["outputs"][0]["href"]).status == 404

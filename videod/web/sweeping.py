@@ -11,6 +11,8 @@ import os
 import shutil
 import time
 from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.routing import Route
@@ -58,10 +60,11 @@ def sweep(site: Site, now: float | None = None) -> None:
             site.store.remove(token)
             site.log.info("web: upload %s…: expired", token[:6])
     keep = site.settings.web.keep_results
-    for entry in os.scandir(site.store.results):
-        if keep and IDENT.fullmatch(entry.name) and entry.stat(follow_symlinks=False).st_mtime + keep < at:
-            shutil.rmtree(entry.path, ignore_errors=True)
-            site.log.info("web: %s: its results expired", entry.name)
+    for name in filter(IDENT.fullmatch, os.listdir(site.store.results) if keep else ()):
+        with contextlib.suppress(FileNotFoundError):
+            if (site.store.results / name).lstat().st_mtime + keep < at:
+                shutil.rmtree(site.store.results / name, ignore_errors=True)
+                site.log.info("web: %s: its results expired", name)
 
 
 def _over(site: Site, token: str, at: float) -> bool:
@@ -71,10 +74,18 @@ def _over(site: Site, token: str, at: float) -> bool:
             return 0 < keep < at - (site.store.folder / token).stat().st_mtime
     if upload is None or not keep or site.store.expires(upload) >= at:
         return False
-    if state := site.pages.states([upload.job]).get(upload.job):
-        return state in FINAL
+    if record := site.browse.job(upload.job):
+        return record["state"] in FINAL and _time(record.get("ended_at")) + keep < at
     # queued and not taken yet: it stays as long as its page
     return not site.pages.page(upload.job) and _is_free(site, upload)
+
+
+def _time(stamp: Any) -> float:
+    """Unix time; 0 where a record does not tell it."""
+    try:
+        return datetime.fromisoformat(str(stamp)).timestamp()
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def _is_free(site: Site, upload: Upload) -> bool:
