@@ -72,8 +72,13 @@ class Pages:
 
     def of(self, owner: str, most: int) -> list[Page]:
         """The latest pages of an owner, newest first."""
-        flat = self._connection.call("ZRANGE", self._names.pages(owner), 0, most - 1, "REV")
-        return list(self._pages([ident.decode() for ident in flat]).values())
+        return list(self._pages(self.idents(owner, most)).values())
+
+    def idents(self, owner: str, most: int) -> list[str]:
+        """The ids of them alone: a message may be long."""
+        return [
+            text_of(ident) for ident in self._connection.call("ZRANGE", self._names.pages(owner), 0, most - 1, "REV")
+        ]
 
     def _pages(self, idents: list[str]) -> Mapping[str, Page]:
         wanted = ("owner", "name", "upload", "message", "at")
