@@ -129,6 +129,8 @@ def test_hash_and_token_for_the_ini(daemon: Daemon) -> None:
     done = run(daemon, "--hash", text="correct horse\n")
     assert done.returncode == 0 and done.stdout.startswith("$argon2id$")
     assert run(daemon, "--hash", text="short\n").returncode == 2
+    odd = daemon.command("web", "--hash", input="\udcff" * 9, errors="surrogateescape")
+    assert odd.returncode == 2 and "UTF-8" in odd.stderr
     token, hashed = (line.split()[1] for line in run(daemon, "--token").stdout.splitlines())
     assert hashlib.sha256(token.encode()).hexdigest() == hashed and len(token) > 40
 

@@ -148,7 +148,8 @@ def test_push_cancel_retry(daemon: Daemon, r, web: Web) -> None:
     assert ours.post("/jobs/a/cancel")["state"] == "cancelled"
     for path in ("/jobs/nope/cancel", "/jobs/nope/retry"):
         assert ours.ask("POST", path)[0] == 404
-    assert ours.post("/jobs", {"kind": "sleep"})["id"]
+    for more in ({}, {"id": None}):
+        assert final(r, ours.post("/jobs", {"kind": "sleep", **more})["id"])["event"] == "done"
     for body in ({"kind": "nope"}, {"url": "ftp://x"}, {"kind": "sleep", "strat": 1}, {}):
         assert ours.ask("POST", "/jobs", body)[0] == 422, body
     for wrong in ({"strat": 1}, {"kind": "clip", "ned": 2}):

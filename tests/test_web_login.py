@@ -108,6 +108,17 @@ def test_login_and_logout(web: Web) -> None:
         assert fresh.post("/login", form, on="/login").headers["location"] == "/"
 
 
+def test_the_longest_name_stays_logged_in(web: Web, daemon: Daemon) -> None:
+    name = "".join(chr(0x4E00 + 37 * n) for n in range(128))
+    web.stop()
+    daemon.sections = section(users=f"\n  {name} submit {HASHER.hash('correct horse')}")
+    daemon.write()
+    web.start()
+    client = Client(web)
+    assert client.log_in(name, "correct horse").status == 303
+    assert name in client.page("/")
+
+
 def test_a_new_password_ends_old_logins(web: Web, daemon: Daemon) -> None:
     anna = logged_in(web, "anna")
     web.stop()

@@ -71,8 +71,12 @@ def _hash() -> int:
         from argon2 import PasswordHasher
     except ImportError as error:
         raise ToolMissing(f"{error.name} is not installed: web: pip install 'videod[web]'") from None
-    given = getpass.getpass("password: ") if sys.stdin.isatty() else sys.stdin.readline(LONGEST_PASSWORD + 2)
-    password = given.rstrip("\r\n")
+    try:
+        given = getpass.getpass("password: ") if sys.stdin.isatty() else sys.stdin.readline(LONGEST_PASSWORD + 2)
+        password = given.rstrip("\r\n")
+        password.encode()
+    except (EOFError, UnicodeError):
+        raise UsageError("a password is text in UTF-8: stdin: give another") from None
     if not 8 <= len(password) <= LONGEST_PASSWORD:
         raise UsageError(f"a password has 8 to {LONGEST_PASSWORD} characters: stdin: choose another")
     print(PasswordHasher().hash(password))

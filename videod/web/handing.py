@@ -33,8 +33,8 @@ def push(asked: Asked) -> tuple[int, Any]:
     if not visitor.may("admin"):
         return 201, {"id": _push_own(site, visitor.name, asked.body)}
     values = {"public_only": True, **asked.body}
-    if "task_id" not in values:
-        values.setdefault("id", secrets.token_hex(16))
+    if "task_id" not in values and values.get("id") is None:
+        values["id"] = secrets.token_hex(16)
     raw = json.dumps(values).encode()
     ident, node = _checked(site, raw)
     put(site.connection, site.settings, raw, node=node, batch=ident.startswith("batch:"))

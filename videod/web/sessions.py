@@ -22,6 +22,8 @@ LOGIN_SECONDS, BROWSER_SECONDS = 7 * 86400, 365 * 86400
 KEY = "videod.session"
 # who guesses it is whoever they like
 LEAST_KEY = 32
+# browsers keep no more; a name may have 128 characters of any script
+LONGEST = 4096
 
 
 @dataclass
@@ -67,7 +69,7 @@ class Sessions:
 
     def _read(self, cookie: str) -> Session:
         try:
-            values: Any = self._cookies.loads(cookie, max_age=BROWSER_SECONDS) if len(cookie) < 1000 else None
+            values: Any = self._cookies.loads(cookie, max_age=BROWSER_SECONDS) if len(cookie) <= LONGEST else None
             number, name, mark = values
             made = Session(str(number), str(name), str(mark))
             if made.name:

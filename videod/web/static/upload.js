@@ -186,7 +186,8 @@ class Item {
       } catch (error) {
         if (!(error instanceof Refused)) throw error;
         if (this.ended) return;
-        if (![401, 403].includes(error.status)) remember(key(this.file), null);
+        // who is over a quota goes on tomorrow
+        if (![401, 403, 429].includes(error.status)) remember(key(this.file), null);
         this.end(error.message, true);
         return;
       }
