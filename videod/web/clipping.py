@@ -108,18 +108,20 @@ def _chosen(request: Request, page: Page, visitor: Visitor, form: Form, wrong: s
     site, message = site_of(request), _looked(page)
     job = shown_state(site, page)
     values: dict[str, Any] = {"about": {}, "pictures": [], "start": form.get("start", "0"), "end": form.get("end", "")}
-    values |= {"wrong": wrong, "playing": "", "may_cancel": False, "may_retry": False}
+    values |= {"wrong": wrong, "playing": ""}
+    # an address may hold a login, and is its visitor's alone: an admin's browser must not go there either
+    own = site.access.open or page.owner == visitor.name
     if job["state"] == "done":
         outputs = outputs_of(site, page)
+        if not outputs:
+            raise missing()
         values["about"] = json.loads(document(site, page.id, outputs[0]))
         values["pictures"] = [{"at": one["start"], "src": f"/j/{page.id}/files/{one['n']}"} for one in outputs[1:]]
-        # an address may hold a login, and is its visitor's alone: an admin's browser must not go there either
-        own = site.access.open or page.owner == visitor.name
         values["playing"] = f"/clip/{page.id}/source" if page.upload else message["url"] if own else ""
         values["end"] = values["end"] or _seconds(values["about"]["duration"])
     refresh = 3 if job["state"] in ("queued", "running", "retry") else 0
     made = site.looks.page(request, "choose.html", status, refresh=refresh, page=page, job=job, **values)
-    if not page.upload and (site.access.open or page.owner == visitor.name):
+    if own and not page.upload:
         # also while it waits: the script draws what comes into this very page
         made.headers["content-security-policy"] = _policy(message["url"])
     return made
@@ -198,11 +200,13 @@ def _times_wrong(wanted: Form) -> str:
 def source(request: Request) -> Response:
     """An uploaded file as it is, for the player; only its own visitor's."""
     site, (page, _) = site_of(request), page_of(request)
-    upload = site.store.find(page.upload)
-    if upload is None:
+    if (upload := site.store.find(page.upload)) is None:
         raise missing()
-    fd = os.open(site.store.path(upload), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     headers = {"content-type": "video/mp4", "accept-ranges": "bytes", "cache-control": "private, no-cache"}
     # whatever it holds: nothing but a player may make anything of it
     headers["content-security-policy"] = "default-src 'none'; sandbox"
+    try:
+        fd = os.open(site.store.path(upload), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:  # it expired at this moment
+        raise missing() from None
     return answer(request, fd, headers)

@@ -6,21 +6,19 @@ import json
 import secrets
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
 
 from videod.intake import Rejected, read
-from videod.jobqueue.pages import Page
 from videod.jobqueue.producer import push as put
 from videod.jobqueue.steer import ALL
 from videod.transfer.urls import name_of
-from videod.web import schemas
+from videod.web import jobs, schemas
 from videod.web.declared import Asked, Operation, Param
 from videod.web.ending import ended
 from videod.web.farm import JOB_ID, may_see
 from videod.web.site import Site
-from videod.web.trouble import Trouble, sentence, too_much
+from videod.web.trouble import Trouble, sentence
 
 # what who is no admin may ask for, and may not say
 OWN_KINDS = ("clip", "convert")
@@ -55,22 +53,15 @@ def _push_own(site: Site, owner: str, body: Mapping[str, Any]) -> str:
         raise Trouble(422, f"kind: must be one of {', '.join(OWN_KINDS)}.")
     if not isinstance(url, str) or not url.lower().startswith(("http://", "https://")):
         raise Trouble(422, "url: must be an http or https address.")
-    ident, settings = "w" + secrets.token_urlsafe(18), site.settings
-    shared = any(str(site.store.folder).startswith(path.rstrip("/") + "/") for path in settings.shared_paths)
-    folder = "file://" + quote(str(site.store.results / ident)) + "/{id}-{n}.{ext}"
-    values = {**body, "id": ident, "kind": kind, "public_only": True, "upload": folder}
-    raw = json.dumps(values if shared else {**values, "node": settings.node})
+    message = {**body, "id": (ident := "w" + secrets.token_urlsafe(18)), "kind": kind}
     try:
-        _, node = _checked(site, raw.encode())
+        _checked(site, json.dumps(jobs.addressed(site, message)).encode())
     except Trouble as trouble:
         if "may not be reached" not in trouble.what:
             raise
         # the text has the address that a name leads to
         raise Trouble(422, "This address may not be reached from here.") from None
-    if seconds := site.pages.charge(owner, jobs=1):
-        raise too_much("These are enough videos for today.", seconds)
-    site.pages.submit(Page(ident, owner, name_of(url), "", raw, ""), node)
-    site.log.info("web: %s: queued by %s", ident, owner)
+    jobs.submit(site, owner, name_of(url), message)
     return ident
 
 

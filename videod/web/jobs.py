@@ -192,17 +192,17 @@ def queue(site: Site, upload: Upload) -> str:
 
 
 def submit(site: Site, owner: str, name: str, message: dict[str, Any], upload: str = "") -> str:
-    """Queue a message, which has an id; the address of its page. Results come to where this site finds them.
-
-    Trouble (429) over the quota, RedisAway.
-    """
-    settings, ident = site.settings, message["id"]
+    """Queue a message, which has an id, `addressed`; the address of its page. Trouble (429) over a quota, RedisAway."""
+    ident, whole = message["id"], addressed(site, message)
     if site.pages.page(ident) is None:
         _charge(site, owner)
-    shared = any(str(site.store.folder).startswith(path.rstrip("/") + "/") for path in settings.shared_paths)
-    node = None if shared else settings.node
-    target = "file://" + quote(str(site.store.results / ident)) + "/{id}-{n}.{ext}"
-    whole = {**message, "upload": target, "public_only": True} | ({} if shared else {"node": node})
-    if site.pages.submit(Page(ident, owner, name, upload, json.dumps(whole), ""), node):
+    if site.pages.submit(Page(ident, owner, name, upload, json.dumps(whole), ""), whole.get("node")):
         site.log.info("web: %s: %s queued for %s", ident, message["kind"], owner)
     return f"/j/{ident}"
+
+
+def addressed(site: Site, message: dict[str, Any]) -> dict[str, Any]:
+    """A message whose results come to where this site finds them, by a node that has the folder."""
+    target = "file://" + quote(str(site.store.results / message["id"])) + "/{id}-{n}.{ext}"
+    shared = any(str(site.store.folder).startswith(path.rstrip("/") + "/") for path in site.settings.shared_paths)
+    return {**message, "upload": target, "public_only": True} | ({} if shared else {"node": site.settings.node})

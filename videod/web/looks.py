@@ -48,7 +48,11 @@ class Looks:
         who = visitor(request)
         session = access.session(request)
         session.keep()  # it will send a form
-        shared: dict[str, Any] = {"visitor": who, "token": access.sessions.token(session), "here": request.url.path}
+        shared: dict[str, Any] = {
+            "visitor": who,
+            "token": access.sessions.token(session),
+            "here": request.scope["path"],
+        }
         shared["nav"] = [(address, title) for address, title, role in self.nav if who and who.may(role)]
         text = self._pages.get_template(name).render(
             **shared, login=access.by_password, refresh=values.pop("refresh", 0), **values

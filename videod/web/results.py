@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from videod.web.jobs import file_of, page_of, public_state
+from videod.web.jobs import file_of, outputs_of, page_of, shown_state
 from videod.web.site import Site, site_of
 from videod.web.trouble import Trouble, missing
 
@@ -33,25 +33,16 @@ def file(request: Request) -> Response:
     """One output of a job; `?download`: to be kept."""
     site = site_of(request)
     page, _ = page_of(request)
-    record = site.browse.job(page.id) or {}
-    outputs = record.get("outputs") if record.get("state") == "done" else None
     wanted = request.path_params["n"]
-    found = [one for one in outputs if one.get("n") == wanted] if isinstance(outputs, list) else []
-    if not found:
+    path = next((file_of(one) for one in outputs_of(site, page) if one["n"] == wanted), None)
+    if path is None:
         raise missing()
-    path = file_of(found[0])
-    shown = [one["name"] for one in public_state(site, page.id)["outputs"] if one["n"] == wanted]
-    fd = _open(site, page.id, path.name)
-    try:
-        headers = {"content-type": TYPES.get(path.suffix, "application/octet-stream"), "accept-ranges": "bytes"}
-        headers["content-disposition"] = _disposition(
-            shown[0] if shown else path.name, "download" in request.query_params
-        )
-        headers["cache-control"] = "private, no-cache"
-        return answer(request, fd, headers)
-    except BaseException:
-        os.close(fd)
-        raise
+    videos = shown_state(site, page)["outputs"]
+    name = next((one["name"] for one in videos if one["n"] == wanted), path.name)
+    headers = {"content-type": TYPES.get(path.suffix, "application/octet-stream"), "accept-ranges": "bytes"}
+    headers["content-disposition"] = _disposition(name, "download" in request.query_params)
+    headers["cache-control"] = "private, no-cache"
+    return answer(request, _open(site, page.id, path.name), headers)
 
 
 def document(site: Site, ident: str, output: dict[str, Any]) -> bytes:
@@ -81,27 +72,30 @@ def _disposition(name: str, keep: bool) -> str:
 
 def answer(request: Request, fd: int, headers: dict[str, str]) -> Response:
     """An open file, which it closes: whole or a range, as the request asks."""
+    made = _answer(request, fd, headers)
+    if not isinstance(made, _File):  # which closes it when the browser has it, or left in the middle, as players do
+        os.close(fd)
+    return made
+
+
+def _answer(request: Request, fd: int, headers: dict[str, str]) -> Response:
     status = os.fstat(fd)
     etag = f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
     headers |= {"etag": etag, "last-modified": formatdate(status.st_mtime, usegmt=True)}
     if request.headers.get("if-none-match") == etag:
-        os.close(fd)
         return Response(status_code=304, headers=headers)
     first, last, code = 0, status.st_size - 1, 200
     asked = request.headers.get("range", "")
     if asked and request.headers.get("if-range", etag) in (etag, headers["last-modified"]):
         found = _range(asked, status.st_size)
         if found == ():
-            os.close(fd)
             return Response(status_code=416, headers={**headers, "content-range": f"bytes */{status.st_size}"})
         if found:
             (first, last), code = found, 206
             headers["content-range"] = f"bytes {first}-{last}/{status.st_size}"
     headers["content-length"] = str(last - first + 1)
     if request.method == "HEAD":
-        os.close(fd)
         return Response(status_code=code, headers=headers)
-    # closed also when the browser leaves in the middle, as players do
     return _File(fd, first, last + 1, code, headers)
 
 

@@ -33,9 +33,9 @@ STATUS = thing(
 )  # fmt: skip
 NODES = thing(paused=MAYBE, nodes={"type": "object", "additionalProperties": {"type": "object"}})
 ERROR = {"type": ["object", "null"]}
-BRIEF = {**thing(id=TEXT, state=TEXT)}
-BRIEF["properties"] = {**BRIEF["properties"], "kind": TEXT, "node": TEXT, "stage": TEXT, "percent": NUMBER,
-                       "attempt": COUNT, "taken_at": TEXT, "ended_at": TEXT, "error": ERROR, "list": TEXT}  # fmt: skip
+BRIEF = thing(id=TEXT, state=TEXT)
+BRIEF["properties"] |= {"kind": TEXT, "node": TEXT, "stage": TEXT, "percent": NUMBER, "attempt": COUNT,
+                        "taken_at": TEXT, "ended_at": TEXT, "error": ERROR, "list": TEXT}  # fmt: skip
 JOBS = thing(jobs=many(BRIEF), before=MAYBE, complete={"type": "boolean"})
 JOB = {**BRIEF, "properties": {**BRIEF["properties"], "message": TEXT, "events": many({"type": "object"}),
                                "outputs": many({"type": "object"}), "warnings": many(TEXT), "log": TEXT,

@@ -61,7 +61,9 @@ def too_much(what: str, seconds: float) -> Trouble:
 def wants_json(request: Request) -> bool:
     """Whether a program asks."""
     accepted = request.headers.get("accept", "")
-    return request.url.path.startswith(PROGRAMS) or ("application/json" in accepted and "text/html" not in accepted)
+    return request.scope["path"].startswith(PROGRAMS) or (
+        "application/json" in accepted and "text/html" not in accepted
+    )
 
 
 def as_json(trouble: Trouble) -> Response:

@@ -83,9 +83,7 @@ function listen() {
   let opened = false;
   source = new EventSource(`${base}/events`);
   source.onopen = () => { opened = true; clearTimeout(timer); };
-  for (const name of ["state", "change", "message"]) {
-    source.addEventListener(name, (event) => apply(JSON.parse(event.data)));
-  }
+  source.addEventListener("state", (event) => apply(JSON.parse(event.data)));
   source.onerror = () => {
     if (source?.readyState !== EventSource.CLOSED) {
       if (opened) say(LOST); else watch(POLL);
