@@ -15,7 +15,6 @@ from videod.config import Settings
 from videod.events import Teller
 from videod.job import Head
 from videod.jobqueue import Claim, Connection, JobQueue
-from videod.jobqueue import figures as counting
 from videod.jobqueue.figures import BOUNDS, HOUR, OWN_KINDS, Figures, Totals, tally
 from videod.message import MAX_BYTES, fresh
 from videod.progress import Progress
@@ -122,12 +121,11 @@ def test_the_hash_of_an_hour_goes(daemon: Daemon, r, settings, connection) -> No
     assert keys and all(7 * 86400 < r.ttl(key) <= 8 * 86400 for key in keys) and r.ttl("videod:counts") == -1
 
 
-def test_bars_fall_where_they_belong(monkeypatch: pytest.MonkeyPatch, r, figures: Figures) -> None:
+def test_bars_fall_where_they_belong(r, figures: Figures) -> None:
     noon = 1_795_262_400
     assert noon % HOUR == 0
     for at, outcome in ((noon - 61, "done"), (noon + 1, "dead"), (noon + 299, "dead"), (noon + 301, "cancelled")):
-        monkeypatch.setattr(counting.time, "time", lambda at=at: float(at))
-        made = tally("clip", outcome)
+        made = tally("clip", outcome, now=at)
         for pair in (made.recent.split()[i : i + 2] for i in range(0, len(made.recent.split()), 2)):
             r.hincrby(f"videod:counts:{made.hour}", pair[0], int(pair[1]))
     by_hour, by_step = figures.bars(24, now=noon + 302)

@@ -100,7 +100,6 @@ def test_what_is_wrong_is_one_line(daemon: Daemon, r) -> None:
     assert done.returncode == 6 and "trusted_proxies" in done.stderr
     daemon.sections = "[web]\nsecret = short\n"
     daemon.write()
-    assert run(daemon, "--listen", "127.0.0.1:1").returncode in (1, 6)
     assert run(daemon, "--listen", f"unix:{daemon.folder}/s").returncode == 6
     hashed = "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$" + "A" * 43
     for line, told in (

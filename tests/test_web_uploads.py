@@ -145,9 +145,13 @@ def test_who_asks_for_nothing_is_cut_off(web: Web, client: Client) -> None:
         slow.settimeout(10)
         assert b" 408 " in slow.recv(10_000)
     large = b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * (200 << 10)
-    with socket.create_connection(("127.0.0.1", web.port)) as one, contextlib.suppress(ConnectionError):
-        one.sendall(large)
-        assert one.recv(100).startswith(b"HTTP/1.1 400") or True
+    with socket.create_connection(("127.0.0.1", web.port), 10) as one:
+        answer = b""
+        with contextlib.suppress(ConnectionError):  # it is cut off, maybe before the answer was read
+            one.sendall(large)
+            answer = one.recv(100)
+        assert not answer or answer.startswith(b"HTTP/1.1 4")
+    assert client.get("/healthz").status == 200
 
 
 def test_a_broken_connection_keeps_what_came(web: Web, client: Client, daemon: Daemon) -> None:
@@ -377,7 +381,7 @@ def test_forms_that_are_wrong(client: Client, daemon: Daemon, video: Path) -> No
     assert client.ask("POST", "/upload", **form(client, ("a.mp4", b""))).status == 400
     assert client.ask("POST", "/upload", **form(client, ("a.mp4", b"<html>" + b"x" * 5000))).status == 415
     done = client.ask("POST", "/upload", **form(client, ("a.mp4", b"\0" * (20 * MIB + 1))))
-    assert done.status == 413 and b"too large" in done.data or b"allowed" in done.data
+    assert done.status == 413 and b"larger than announced or allowed" in done.data
     kind = {"Content-Type": "multipart/form-data; boundary=x"}
     for body in (b"", b"--x", b"nothing", b"--x\r\nContent-Disposition: " + b"a" * 9000, b"--x\r\n\r\n"):
         assert client.ask("POST", "/upload", headers=kind, body=body).status in (400, 403)
@@ -420,9 +424,8 @@ def test_names_lead_nowhere(client: Client, daemon: Daemon, video: Path, r) -> N
         metadata = "filename " + base64.b64encode(name.encode("utf-8", "surrogatepass")).decode()[:4000]
         headers = {**TUS, "Upload-Length": str(video.stat().st_size), "X-CSRF-Token": client.token()}
         made = client.ask("POST", "/files", headers={**headers, "Upload-Metadata": metadata})
-        assert made.status in (201, 400), name
-        if made.status == 201:
-            pages.append(client.patch(made.headers["location"], 0, video.read_bytes()).headers["videod-page"])
+        assert made.status == 201, name
+        pages.append(client.patch(made.headers["location"], 0, video.read_bytes()).headers["videod-page"])
     for page in pages:
         state = client.ended(page)
         assert state["state"] == "done"

@@ -45,8 +45,12 @@ class Web:
             self.process = subprocess.Popen(
                 [*command, "--listen", f"127.0.0.1:{self.port}"], stdout=said, stderr=said, stdin=subprocess.DEVNULL
             )
-        until(lambda: self.answers() or self.process.poll() is not None, 20, "it serves")
-        assert self.process.poll() is None, self.log
+        try:
+            until(lambda: self.answers() or self.process.poll() is not None, 20, "it serves")
+            assert self.process.poll() is None, self.log
+        except BaseException:
+            self.stop(signal.SIGKILL)
+            raise
         return self
 
     def answers(self) -> bool:

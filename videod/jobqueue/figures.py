@@ -45,12 +45,12 @@ class Tally:
     hour: int
 
 
-def tally(kind: str, outcome: str, code: str = "", spent: Spent | None = None) -> Tally:
-    """Of one end, or one retry. `spent` None: no attempt was made."""
+def tally(kind: str, outcome: str, code: str = "", spent: Spent | None = None, now: float | None = None) -> Tally:
+    """Of one end, or one retry. `spent` None: no attempt was made. `now` in seconds since 1970."""
     if spent is None and kind not in OWN_KINDS:
         kind = OTHER
-    now = int(time.time())
-    minute = now % HOUR // 60 // STEP * STEP
+    at = int(time.time() if now is None else now)
+    minute = at % HOUR // 60 // STEP * STEP
     ended = f"ended:{kind}:{outcome} 1"
     facts = [ended, f"error:{code} 1"] if code else [ended]
     if spent:
@@ -60,7 +60,7 @@ def tally(kind: str, outcome: str, code: str = "", spent: Spent | None = None) -
         for stage, seconds in spent.stages.items():
             bound = _TEXTS[bisect_left(BOUNDS, seconds)]
             facts.append(f"stage:{stage}:{bound} 1 stage:{stage}:ms {seconds * 1000:.0f}")
-    return Tally(" ".join(facts), f"{ended} at:{minute}:{outcome} 1", now - now % HOUR)
+    return Tally(" ".join(facts), f"{ended} at:{minute}:{outcome} 1", at - at % HOUR)
 
 
 @dataclass
