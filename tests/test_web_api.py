@@ -431,8 +431,13 @@ def test_no_message_or_record_breaks_a_list(daemon: Daemon, r, web: Web) -> None
         assert ours.ask("POST", f"/jobs/parts/{verb}")[0] == 409
     assert ours.ask("POST", "/jobs/b64/retry")[0] == 404
     assert daemon.command("retry", "b64").returncode == 1
+    for more in ((), ("--json",)):
+        done = daemon.command("dead", *more)
+        assert done.returncode == 0 and "damaged" in done.stdout, done
     assert "b64" not in ours.post("/dead/retry", {"ids": ["b64", "n"]})["ids"]
     assert len(ours.post("/dead/drop", {"all": True})["ids"]) >= 3 and ours.get("/dead")["length"] == 0
+    r.rpush("videod:dead", "no JSON", '{"id":""}')
+    assert daemon.command("retry", "--all").stdout == "queued 0\n" and r.llen("videod:dead") == 2
 
 
 # ------------------------------------------------------------- its description

@@ -9,6 +9,7 @@ from typing import Any
 
 from videod.cli.where import browse
 from videod.errors import UsageError, VideodError
+from videod.jobqueue.browse import read_json
 from videod.logs import visible
 from videod.redact import hide_message
 
@@ -32,8 +33,9 @@ def dead(arguments: argparse.Namespace) -> int:
 
 
 def entries_by_id(entries: list[bytes]) -> dict[str, bytes]:
-    """The newest entry of each id."""
-    return {str(_read(entry).get("id", "")): entry for entry in reversed(entries)}
+    """The newest entry of each id; what has none cannot be queued again."""
+    found = ((str(_read(entry).get("id") or ""), entry) for entry in reversed(entries))
+    return {ident: entry for ident, entry in found if ident}
 
 
 def _list(arguments: argparse.Namespace, entries: list[bytes]) -> int:
@@ -42,16 +44,16 @@ def _list(arguments: argparse.Namespace, entries: list[bytes]) -> int:
         print(json.dumps(documents))
         return 0
     for document in documents:
-        error = document.get("error") or {}
+        error = document.get("error")
+        error = error if isinstance(error, dict) else {}
         what = f"{error.get('code', '?')}: {error.get('message', '')}"
         print(visible(f"{document.get('at', '?')}  {document.get('id', '?')}  {what}"))
     return 0
 
 
 def _read(entry: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(entry)
-    except ValueError:
+    value = read_json(entry)
+    if value is None:
         return {"raw_base64": base64.b64encode(entry).decode()}
     return value if isinstance(value, dict) else {"raw": str(value)}
 
