@@ -263,3 +263,27 @@ def test_what_is_too_large(eyes: Eyes, web: Web, daemon: Daemon, tmp_path: Path)
     page.click("#send")
     page.wait_for_selector("h1:has-text('larger than')")
     context.close()
+
+
+def test_who_is_over_a_quota_goes_on_later(eyes: Eyes, web: Web, daemon: Daemon, video: Path, tmp_path: Path) -> None:
+    """What is there is not sent again."""
+
+    def limited(line: str) -> None:
+        web.stop()
+        daemon.sections = f"[web]\n{line}\n"
+        daemon.write()
+        web.start()
+
+    limited("quota_jobs = 1")
+    eyes.upload(video)
+    eyes.at_job()
+    second = shutil.copy(video, tmp_path / "second.mp4")
+    eyes.upload(second)
+    eyes.page.wait_for_selector("#sending .bad:has-text('enough videos for today')")
+    limited("")
+    eyes.page.goto(web.url)
+    assert "Not finished: second.mp4" in eyes.page.inner_text("#said")
+    eyes.page.set_input_files("#files", str(second))
+    eyes.page.click("#send")
+    eyes.at_job()
+    assert len(list((daemon.state / "web/uploads").iterdir())) == 2
