@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import secrets
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +16,9 @@ from tests.media_fixtures import Studio
 from tests.origin import Origin
 from tests.test_web_login import PASSWORDS, section
 from tests.web import Client, Web, serving
+from videod.config import Settings
+from videod.jobqueue import Connection
+from videod.jobqueue.pages import Page, Pages
 
 pytest.importorskip("starlette")
 
@@ -133,3 +137,17 @@ def test_jobs_of_strangers_reach_no_private_network(client: Client, r, studio: S
     place = looked(client, address=origin.put("/a.mp4", studio.film("silent").path.read_bytes()))
     message = json.loads(r.hget("videod:page:" + place.rpartition("/")[2], "message"))
     assert message["public_only"] is True and message["kind"] == "look"
+
+
+def test_looks_push_no_video_from_the_first_page(web: Web, settings: Settings, connection: Connection) -> None:
+    pages, client = Pages(settings, connection), Client(web)
+    owner = re.search(r'data-owner="([^"]+)"', client.page("/"))[1]
+
+    def submit(name: str, kind: str) -> None:
+        ident = "w" + secrets.token_urlsafe(18)
+        pages.submit(Page(ident, owner, name, "", json.dumps({"id": ident, "kind": kind}), ""), None)
+
+    submit("the film.mp4", "clip")
+    for n in range(60):
+        submit(f"seen {n}", "look")
+    assert "the film.mp4" in (shown := client.page("/")) and "seen" not in shown

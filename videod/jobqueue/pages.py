@@ -22,6 +22,8 @@ DAY_MS = 86_400_000
 FILES_A_JOB = 10
 # how far into a list is looked for a place in line, and for how long what was seen is told to others
 DEEPEST, FRESH_SECONDS = 500, 1.0
+# of one owner, for those that are shown
+LOOKED_THROUGH = 1000
 _IDENT = re.compile(rb'"id": ?"(w[A-Za-z0-9_-]{24})"')
 
 
@@ -70,9 +72,13 @@ class Pages:
         """The page of a job; None where there is none, or not any more."""
         return self._pages([ident]).get(ident)
 
-    def of(self, owner: str, most: int) -> list[Page]:
-        """The latest pages of an owner, newest first."""
-        return list(self._pages(self.idents(owner, most)).values())
+    def of(self, owner: str, most: int, besides: str = "") -> list[Page]:
+        """The latest pages of an owner, newest first; none of the kind `besides`."""
+        idents, found = self.idents(owner, LOOKED_THROUGH), list[Page]()
+        while idents and len(found) < most:
+            found += [page for page in self._pages(idents[:most]).values() if page.kind != besides]
+            idents = idents[most:]
+        return found[:most]
 
     def idents(self, owner: str, most: int) -> list[str]:
         """The ids of them alone: a message may be long."""

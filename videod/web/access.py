@@ -79,8 +79,9 @@ class Access:
         if scheme.lower() == "bearer":
             return self._by_token(token.strip())
         if self._web.user_header and self.by_proxy(request.scope):
-            name = request.headers.get(self._web.user_header, "")
-            if NAME.fullmatch(name):
+            # names come as UTF-8, which Starlette reads as Latin-1
+            name = request.headers.get(self._web.user_header, "").encode("latin-1").decode("utf-8", "replace")
+            if NAME.fullmatch(name) and "\ufffd" not in name:
                 return Visitor(name, self._web.header_role, "proxy")
         session = self.session(request)
         if self.open:

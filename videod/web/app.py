@@ -77,7 +77,9 @@ def answer(request: Request, trouble: Trouble) -> Response:
     if wants_json(request):
         return as_json(trouble)
     if isinstance(trouble, LoginNeeded) and site.access.by_password and request.method in ("GET", "HEAD"):
-        return RedirectResponse(f"/login?next={quote(request.scope['path'])}", 303)
+        query = request.scope["query_string"].decode("latin-1")
+        target = request.scope["path"] + ("?" + query if query else "")
+        return RedirectResponse(f"/login?next={quote(target)}", 303)
     page = site.looks.page(request, "trouble.html", trouble.status, trouble=trouble)
     if trouble.status == 503 and request.method == "GET":
         page.headers["Refresh"] = str(REFRESH_SECONDS)

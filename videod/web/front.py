@@ -28,7 +28,7 @@ def home(request: Request) -> Response:
     site = site_of(request)
     visitor = require(request, "watch")
     # what was only looked at is a way to a clip, and no video
-    pages = [page for page in site.pages.of(visitor.name, MOST_PAGES) if page.kind != "look"]
+    pages = site.pages.of(visitor.name, MOST_PAGES, besides="look")
     states = site.pages.states([page.id for page in pages])
     rows = [
         {"page": page, "state": state, "words": STATES.get(state, "")}
