@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from videod.cancel import Cancel
-from videod.config.settings import BUILT_IN_PRESETS, Preset, options
+from videod.config.options import options
+from videod.config.presets import BUILT_IN_PRESETS, Preset
 from videod.limits import Limits
 from videod.media.cut import cut
 from videod.media.examine import examine

@@ -16,7 +16,8 @@ from tests.films import MAKERS, Film
 from tests.hardfiles import MAKERS as HARD
 from tests.videos import make_master
 from videod.cancel import Cancel
-from videod.config.settings import BUILT_IN_PRESETS, Preset, options
+from videod.config.options import options
+from videod.config.presets import BUILT_IN_PRESETS, Preset
 from videod.limits import Limits
 from videod.media.cut import cut
 from videod.media.examine import examine

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from videod.config import Config, load
+from videod.config.options import options
 from videod.config.redis_url import parse
-from videod.config.settings import Settings, options
+from videod.config.settings import Settings
 from videod.errors import ConfigError, UsageError
 from videod.logs import one_line
 from videod.reload import changed, live_names, merged

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from videod.config import Preset, Settings, Source, Storage, hosts, load, redis_url, values
-from videod.config.settings import options
+from videod.config.options import options
 from videod.errors import ConfigError
 from videod.guardian import listen
 

@@ -14,7 +14,7 @@ import pytest
 
 from tests.daemon import ROOT
 from videod.config import ENVIRONMENTS, Preset, Recorder, Settings, Source, Storage, Web, load
-from videod.config.settings import options
+from videod.config.options import options
 
 INI = ROOT / "etc" / "videod.ini"
 OPTION = re.compile(r"# ([a-z_]+) =(?: (.*))?")

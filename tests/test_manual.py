@@ -14,7 +14,8 @@ import pytest
 
 from tests.daemon import ROOT
 from videod.cli.parser import build
-from videod.config.settings import Settings, options
+from videod.config.options import options
+from videod.config.settings import Settings
 from videod.signals import WATCHED
 
 PAGES = [ROOT / "man" / "videod.8", ROOT / "man" / "videod.ini.5"]

@@ -13,7 +13,9 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "man" / "videod.ini.5"
 sys.path.insert(0, str(ROOT))
 
-from videod.config.settings import Preset, Recorder, Settings, Source, Storage, Watched, Web, options  # noqa: E402
+from videod.config.options import options  # noqa: E402
+from videod.config.presets import Preset  # noqa: E402
+from videod.config.settings import Recorder, Settings, Source, Storage, Watched, Web  # noqa: E402
 
 SECTIONS = {"Settings": Settings, "Preset": Preset, "Storage": Storage, "Source": Source, "Recorder": Recorder}
 SECTIONS |= {"Watched": Watched, "Web": Web}

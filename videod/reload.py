@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from videod.config.settings import Settings, options
+from videod.config.options import options
+from videod.config.settings import Settings
 
 
 def live_names() -> list[str]:

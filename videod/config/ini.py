@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from videod.config import values as v
-from videod.config.settings import BUILT_IN_PRESETS, Preset, Recorder, Settings, Source, Storage, Watched, Web, options
+from videod.config.options import options
+from videod.config.presets import BUILT_IN_PRESETS, Preset
+from videod.config.settings import Recorder, Settings, Source, Storage, Watched, Web
 from videod.config.values import file_path, host_port
 from videod.errors import ConfigError, UsageError
 

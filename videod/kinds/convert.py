@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from videod import obtain
-from videod.config.settings import Preset, Settings
+from videod.config.presets import Preset
+from videod.config.settings import Settings
 from videod.context import Context
 from videod.deliver import deliver, paced, place
 from videod.errors import BadMessage

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
-from videod.config.settings import Preset
+from videod.config.presets import Preset
 from videod.media import filters
 from videod.media.containers import MUXERS, holds_sound, holds_subtitles
 from videod.media.model import Audio, Media, Plan, Source, Video

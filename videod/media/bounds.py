@@ -6,7 +6,7 @@ is found by verify.
 
 from __future__ import annotations
 
-from videod.config.settings import Preset
+from videod.config.presets import Preset
 from videod.media.filters import target
 from videod.media.model import Media, Plan, Video
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
-from videod.config.settings import Preset
+from videod.config.presets import Preset
 from videod.errors import Damaged, EncodeFailed, TooBig
 from videod.media import argv, filters
 from videod.media.bounds import most_bytes, most_frames

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
-from videod.config.settings import Preset
+from videod.config.presets import Preset
 from videod.errors import EncodeFailed, Failure
 from videod.media import argv
 from videod.media.copying import audible, prepare

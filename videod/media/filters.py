@@ -10,7 +10,7 @@ from array import array
 from fractions import Fraction
 from math import floor
 
-from videod.config.settings import Preset
+from videod.config.presets import Preset
 from videod.media.model import Audio, Frames, Media, Plan, Video
 from videod.media.sums import total
 

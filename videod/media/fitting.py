@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from videod.config.settings import Preset
+from videod.config.presets import Preset
 from videod.media.filters import scaled, slots, tone_mapped, upright
 from videod.media.model import Plan, Source
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from videod.config.settings import Preset
+from videod.config.presets import Preset
 from videod.errors import EncodeFailed
 from videod.media.bounds import raw_bytes
 from videod.media.frames import read_table

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from videod.config.settings import Preset
+from videod.config.presets import Preset
 from videod.media.argv import LONGEST_TITLE
 from videod.media.model import Plan, Source
 from videod.media.part import as_mp4

@@ -6,7 +6,7 @@ from array import array
 from dataclasses import replace
 from pathlib import Path
 
-from videod.config.settings import Preset
+from videod.config.presets import Preset
 from videod.errors import Permanent
 from videod.media import argv
 from videod.media.bounds import most_bytes

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from videod.codec.bits import BadBitstream
 from videod.codec.onto import Misfit
-from videod.config.settings import Preset
+from videod.config.presets import Preset
 from videod.media.argv import LONGEST_TITLE
 from videod.media.avc_coding import AvcCoding
 from videod.media.coding import Coding, Stored

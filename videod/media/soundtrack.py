@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
-from videod.config.settings import Preset
+from videod.config.presets import Preset
 from videod.media import argv
 from videod.media.bounds import sound_bytes
 from videod.media.model import Audio, Media, Plan, Source

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
-from videod.config.settings import Preset
+from videod.config.presets import Preset
 from videod.errors import EncodeFailed
 from videod.media import argv
 from videod.media.model import Plan, Source
