@@ -15,9 +15,9 @@ from typing import Any
 
 from videod.config.settings import Settings
 from videod.errors import RedisRefused
-from videod.events import Said, Teller, said_as_text, stamp
-from videod.job import Head
+from videod.events import Said, said_as_text, stamp
 from videod.jobqueue.browse import read_object, reason
+from videod.jobqueue.claims import Claim, Taken
 from videod.jobqueue.connection import BLOCK_SECONDS, Connection, Script
 from videod.jobqueue.figures import Tally, tally
 from videod.jobqueue.names import Names
@@ -30,35 +30,6 @@ from videod.spent import Spent
 
 ABNORMAL_EVERY = 16
 MOST_DUE = 100
-
-
-@dataclass(frozen=True)
-class Taken:
-    """A list element that was moved to the running list, and the list it came from."""
-
-    element: bytes
-    origin: str
-
-
-@dataclass(frozen=True)
-class Claim:
-    """What proves that a job is ours: its envelope in the running list, the token in its record.
-
-    Beside it who is to be told: the list `reply_to`, the address `callback` at the end, `private` where it may be in
-    a private network.
-    """
-
-    envelope: Envelope
-    element: bytes
-    teller: Teller
-    reply_to: str | None = None
-    callback: str | None = None
-    private: bool = True
-
-    @classmethod
-    def of(cls, envelope: Envelope, teller: Teller, known: Head) -> Claim:
-        """The claim that this envelope gives."""
-        return cls(envelope, envelope.dumps(), teller, known.reply_to, known.callback, not known.public_only)
 
 
 @dataclass(frozen=True)
