@@ -77,6 +77,16 @@ def test_the_frames_asked_for_and_no_others(serving: Daemon, r, origin: Origin, 
         assert output["cut"] == ("smart" if inside else "encode"), (start, end, keys)
 
 
+def test_percent_grows_with_a_fetch_of_the_whole(serving: Daemon, r, origin: Origin, sources) -> None:
+    body = sources["mp4"].read_bytes()
+    url = origin.put("/v.mp4", Page(body, ranges=False, rate=len(body) // 3))
+    push(r, {"id": "c", "url": url, "start": 1, "end": 2})
+    assert final(r, "c", 60)["event"] == "done"
+    progress = [json.loads(fields["json"]) for _, fields in r.xrange("videod:progress")]
+    fetched = [p["percent"] for p in progress if p["stage"] == "fetch"]
+    assert [part for part in fetched if 0 < part < 40], progress
+
+
 def test_events_in_order_and_percent_never_falls(serving: Daemon, r, origin: Origin, sources) -> None:
     url = origin.put("/v.mp4", Page(sources["mp4"].read_bytes()))
     push(r, {"id": "c", "url": url, "clips": [{"end": 3}, {"start": 3}], "reply_to": "reply", "meta": 7})

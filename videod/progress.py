@@ -22,6 +22,7 @@ class Progress:
         self._stage = ""
         self._base = self._share = self._percent = 0.0
         self._told = 0.0
+        self._first: tuple[str, float] | None = None
         self._seconds: dict[str, float] = {}
         self._since = time.monotonic()
 
@@ -35,8 +36,15 @@ class Progress:
         self.seconds()
         self._base = min(self._base + self._share, 99.0)
         self._stage, self._share = stage, share
+        self._first = self._first or (stage, share)
         self._told = 0.0
         self.update(0.0)
+
+    def again(self) -> None:
+        """The first stage once more, in another way: what was done of it led to nothing."""
+        if self._first:
+            self._base = self._share = 0.0
+            self.begin(*self._first)
 
     def seconds(self) -> dict[str, float]:
         """How long each stage took so far, in the order in which they began; one that began twice, together."""

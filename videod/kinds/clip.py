@@ -128,7 +128,6 @@ def run(params: Params, ctx: Context) -> Sequence[Output]:
             ctx.log.info(f"clip {clip.n}: {failure}: tried again with the whole source")
             ready.clear()
         if source is None:
-            ctx.progress.begin("fetch", 0)
             source = obtain.whole(params.url, ctx)
         ctx.progress.begin("cut", 0)
         ctx.output(_make(clip, obtain.of_whole(source, wishes[n]), ctx, 1 / len(wishes)))

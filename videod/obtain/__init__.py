@@ -99,6 +99,7 @@ def _examined(path: Path, ctx: Context) -> Source:
 
 def whole(url: str, ctx: Context) -> Source:
     """All of the source, examined. Raises as `fetch` and `examine` do."""
+    ctx.progress.again()
     if is_playlist(url):
         return _listed(url, ctx)
     begun, file = time.monotonic(), ctx.scratch / "source"
