@@ -130,6 +130,26 @@ def test_the_secrets_file_must_be_private(tmp_path: Path) -> None:
     assert {"hidden", "pw"} <= set(made.secret_values)
 
 
+@pytest.mark.parametrize(
+    ("section", "line", "said"),
+    [
+        ("source h", "header = n0colon s3cret", "headers as `Name: value`, one a line: header 1 is none"),
+        ("source h", "header = A: b\n  bad name: s3cret", "headers as `Name: value`, one a line: header 2 is none"),
+        ("source h", "ca_file = /nope.pem", "a file of certificates: /nope.pem: No such file or directory"),
+        ("recorder h", "ca_file = /etc/passwd", "a file of certificates: /etc/passwd: holds no certificates in PEM"),
+        ("storage s3", "endpoint = s3.example.org", "the address of a server, as https://s3.example.org:9000"),
+        ("storage s3", "endpoint = ftp://h", "the address of a server, as https://s3.example.org:9000"),
+        ("web", "secret = s3cret", "32 characters or more: head -c32 /dev/urandom | base64"),
+    ],
+)
+def test_what_only_a_job_would_find_out_is_found_at_once(tmp_path: Path, section: str, line: str, said: str) -> None:
+    file = tmp_path / "videod.ini"
+    file.write_text(f"[prod]\n[{section}]\n{line}\n")
+    with pytest.raises(ConfigError) as error:
+        load(str(file)).settings("prod")
+    assert str(error.value) == f"[{section}] {line.partition(' ')[0]}: {file}: must be {said}"
+
+
 def test_an_unreadable_ini_is_named(tmp_path: Path) -> None:
     for path, words in ((tmp_path / "none.ini", "create it"), (tmp_path, "directory")):
         with pytest.raises(ConfigError, match=words):

@@ -143,7 +143,7 @@ def test_addresses_of_redis_that_are_taken_please_the_client_too(text: str) -> N
 
 @pytest.mark.parametrize("text", ["http://h:x", "http://h:0", "http://h:99999", "http://[", "https://h", "http://"])
 def test_a_proxy_that_cannot_be_reached_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="^http://host:port of a proxy$"):
+    with pytest.raises(ValueError, match="^the address of a proxy, as http://proxy.example.org:3128$"):
         values.proxy_url(text)
 
 

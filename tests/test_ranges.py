@@ -172,6 +172,11 @@ def test_over_tls(secure: Origin, remote: Open, out: Path, tmp_path: Path, tls_f
         sections = {"source 127.0.0.2": {"ca_file": str(tls_files[0])}}
         with Origin("127.0.0.2", tls=tls_files[1:]) as other:
             remote(other.put("/a", page()), settings_of(tmp_path, sections))
+    (gone := tmp_path / "gone.pem").write_bytes(tls_files[0].read_bytes())
+    settings = settings_of(tmp_path, {"source localhost": {"ca_file": str(gone)}})
+    gone.unlink()
+    with pytest.raises(FetchFailed, match=r"ca_file: .*gone\.pem: No such file"):
+        remote(url, settings)
 
 
 def test_from_nginx(nginx: WebDav, remote: Open, out: Path) -> None:

@@ -23,7 +23,7 @@ class Storage:
     secret_key: str = option("", v.text, "secret key (s3), account key (az); take it from ${file:PATH}")
     session_token: str = option("", v.text, "token of temporary credentials (s3)")
     region: str = option("", v.word, "region (s3); empty: us-east-1")
-    endpoint: str = option("", v.word, "address of a server of your own; empty: the provider's")
+    endpoint: str = option("", v.endpoint, "address of a server of your own; empty: the provider's")
     allow_http: bool = option("no", v.yes_no, "let the endpoint be plain http")
     service_account: str = option("", v.path, "file with the service account's key (gs)")
     config: str = option("", v.path, "rclone's configuration file (rclone)")
@@ -34,10 +34,10 @@ class Storage:
 class Source:
     """What to send to one host; `[source HOST]`. Never sent to another host after a redirect."""
 
-    header: tuple[str, ...] = option("", lambda t: tuple(x for x in t.splitlines() if x), "headers, one a line")
+    header: tuple[str, ...] = option("", v.header_lines, "headers, one a line")
     user: str = option("", v.text, "user name for basic authentication")
     password: str = option("", v.text, "its password; take it from ${file:PATH}")
-    ca_file: str = option("", v.path, "certificates to trust instead of the system's")
+    ca_file: str = option("", v.certificates, "certificates to trust instead of the system's")
     limit_rate: int = option("0", v.size, "most bytes a second of one download; 0: no limit")
     user_agent: str = option("", v.text, "the User-Agent to send")
 
@@ -53,7 +53,7 @@ class Recorder:
     fingerprint: str = option(
         "", v.fingerprint, "SHA-256 of its certificate, which is trusted then; empty: see ca_file"
     )
-    ca_file: str = option("", v.path, "certificates to trust instead of the system's")
+    ca_file: str = option("", v.certificates, "certificates to trust instead of the system's")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +74,7 @@ class Web:
     folder: str = option("", v.path, "uploads and their results; empty: state_dir/web")
     secret: str = option(
         "",
-        v.text,
+        visitors.secret,
         "key that cookies are signed with, 32 characters or more; empty: one that is made once in the folder",
     )
     users: tuple[visitors.Account, ...] = option(

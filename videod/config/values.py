@@ -7,6 +7,7 @@ import base64
 import ipaddress
 import os
 import re
+import ssl
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -161,14 +162,45 @@ def file_path(address: str) -> str:
 
 def proxy_url(value: str) -> str:
     """An HTTP proxy."""
+    if value and not _is_server(value, "http"):
+        raise ValueError("the address of a proxy, as http://proxy.example.org:3128")
+    return value
+
+
+def endpoint(value: str) -> str:
+    """The address of a server of one's own; empty: the provider's."""
+    if value and not _is_server(word(value), "http", "https"):
+        raise ValueError("the address of a server, as https://s3.example.org:9000")
+    return value
+
+
+def _is_server(value: str, *schemes: str) -> bool:
     try:
         parts = urlsplit(value)
-        good = parts.scheme == "http" and parts.hostname and parts.port != 0
+        return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
     except ValueError:  # a port that is none, half a bracket
-        good = False
-    if value and not good:
-        raise ValueError("http://host:port of a proxy")
-    return value
+        return False
+
+
+def header_lines(value: str) -> tuple[str, ...]:
+    """Headers of a request, one a line. What is wrong is not shown: it may be a password."""
+    found = tuple(line.strip() for line in value.splitlines() if line.strip())
+    for number, line in enumerate(found, 1):
+        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\x00-\x08\x0a-\x1f\x7f]*", line):
+            raise ValueError(f"headers as `Name: value`, one a line: header {number} is none")
+    return found
+
+
+def certificates(value: str) -> str:
+    """A file of certificates in PEM that can be read now; empty: the system's."""
+    found = path(value)
+    if found:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(found)
+        except OSError as error:
+            why = "holds no certificates in PEM" if isinstance(error, ssl.SSLError) else error.strerror
+            raise ValueError(f"a file of certificates: {found}: {why}") from None
+    return found
 
 
 def host_port(value: str) -> tuple[str, int]:

@@ -11,6 +11,7 @@ from videod.config import values as v
 from videod.config.hosts import plain_name
 
 ROLES = ("watch", "submit", "admin")
+LEAST_KEY = 32
 # no white space; a name that begins with ~ would be that of a browser nobody logged in with
 NAME = re.compile(r"(?!~)[^\s\x00-\x1f\x7f-\x9f]{1,128}")
 _ARGON = re.compile(r"\$argon2id\$[A-Za-z0-9$+/=,]{20,500}")
@@ -59,6 +60,13 @@ def names(text: str) -> tuple[str, ...]:
         except ValueError:
             raise ValueError(f"names of hosts, as videos.example.org; '{entry}' is none") from None
     return found
+
+
+def secret(text: str) -> str:
+    """A key that cookies are signed with, or empty."""
+    if text and len(text) < LEAST_KEY:
+        raise ValueError(f"{LEAST_KEY} characters or more: head -c32 /dev/urandom | base64")
+    return text
 
 
 def listen(text: str) -> str:

@@ -169,7 +169,10 @@ class Http:
             context = create_urllib3_context()
             context.sslsocket_class = self._patience.tls
             context.check_hostname = not pinned
-            context.load_verify_locations(self._ca_file) if self._ca_file else context.load_default_certs()
+            try:
+                context.load_verify_locations(self._ca_file) if self._ca_file else context.load_default_certs()
+            except OSError as error:  # it could be read when the daemon started
+                raise Broken(f"ca_file: {self._ca_file}: {error.strerror}") from None
             self._context = context
         return {"ssl_context": self._context, **pinned}
 

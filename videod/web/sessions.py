@@ -14,6 +14,7 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 from starlette.types import Scope
 
 from videod.config.settings import Settings
+from videod.config.visitors import LEAST_KEY
 from videod.errors import ConfigError
 
 COOKIE = "videod"
@@ -21,7 +22,6 @@ COOKIE = "videod"
 LOGIN_SECONDS, BROWSER_SECONDS = 7 * 86400, 365 * 86400
 KEY = "videod.session"
 # who guesses it is whoever they like
-LEAST_KEY = 32
 # browsers keep no more; a name may have 128 characters of any script
 LONGEST = 4096
 
@@ -56,7 +56,7 @@ class Sessions:
     def __init__(self, settings: Settings) -> None:
         self._key = settings.web.secret.encode() or _made_once(Path(settings.web.folder))
         if len(self._key) < LEAST_KEY:
-            where = "secret" if settings.web.secret else f"folder: {settings.web.folder}/secret"
+            where = f"folder: {settings.web.folder}/secret"
             raise ConfigError(f"[web] {where}: {settings.file}: must have {LEAST_KEY} characters or more")
         self._cookies = URLSafeTimedSerializer(self._key, salt="videod session")
 
