@@ -145,7 +145,7 @@ def test_presets(daemon: Daemon, r, studio: Studio) -> None:
     daemon.start(allow_paths=studio.folder)
     source = studio.film("mp4").path
     (classic,) = convert(r, "classic", source, preset="classic")["outputs"]
-    assert classic["cut"] == "encode" and classic["frames"] == 90
+    assert classic["cut"] == "encode" and classic["frames"] == 90 and classic["asked"] == [None, None]
     (small,) = convert(r, "small", source, preset="small")["outputs"]
     assert (small["width"], small["height"]) == (160, 90)
     hevc = studio.film("hev1").path

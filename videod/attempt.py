@@ -112,8 +112,9 @@ def attempt(
             log.warn(f"killed {strays} processes that a tool had left behind")
         scratch.clear()
         shared.space.release(scratch.path)
-    took, outputs = meter.read(), [output.as_dict() for output in ctx.outputs]
-    return Outcome("done", {"outputs": outputs, **took.event()}, took, progress.stage, tuple(ctx.outputs))
+    took, outputs = meter.read(), sorted(ctx.outputs, key=lambda output: output.n)
+    told = [output.as_dict() for output in outputs]
+    return Outcome("done", {"outputs": told, **took.event()}, took, progress.stage, tuple(outputs))
 
 
 class _Meter:

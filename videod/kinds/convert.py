@@ -93,8 +93,8 @@ def run(params: Params, ctx: Context) -> Sequence[Output]:
     how = f"{made.cut}, {made.frames} frames, {obtain.megabytes(sent.bytes)}"
     ctx.log.info(f"video: {how} at {sent.url}")
     ctx.output(Output(
-        n=1, url=sent.url, bytes=sent.bytes, sha256=sent.sha256, start=made.start, end=made.end, frames=made.frames,
-        duration=made.duration, cut=made.cut, width=made.width, height=made.height,
+        n=1, url=sent.url, bytes=sent.bytes, sha256=sent.sha256, start=made.start, end=made.end, asked=(None, None),
+        frames=made.frames, duration=made.duration, cut=made.cut, width=made.width, height=made.height,
         warning="; ".join(made.warnings) or None,
     ))  # fmt: skip
     for n, extra in enumerate(more.sent, 2):

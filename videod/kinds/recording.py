@@ -265,7 +265,7 @@ class _Work:
 
 def _output(n: int, sent: upload.Sent, made: Cut) -> Output:
     return Output(
-        n=n, url=sent.url, bytes=sent.bytes, sha256=sent.sha256, start=made.start, end=made.end, frames=made.frames,
-        duration=made.duration, cut=made.cut, width=made.width, height=made.height,
+        n=n, url=sent.url, bytes=sent.bytes, sha256=sent.sha256, start=made.start, end=made.end, asked=(None, None),
+        frames=made.frames, duration=made.duration, cut=made.cut, width=made.width, height=made.height,
         warning="; ".join(made.warnings) or None,
     )  # fmt: skip
