@@ -142,4 +142,5 @@ def test_what_convert_makes_is_played(
     said = show("chromium", tmp_path / "profile", origin, url=url, seeks=seeks, rate=4)
     assert "error" not in said, said
     assert said["shown"] == [wanted[n] for n in some]
-    assert set(said["played"]) <= set(wanted) and said["played"]
+    # the only frame is shown before it plays
+    assert set(said["played"]) <= set(wanted) and (said["played"] or len(wanted) == 1)

@@ -181,7 +181,7 @@ def callbacks(account: Account, world: World, load: Load) -> None:
 def leftovers(account: Account, world: World) -> None:
     """After all nodes have stopped."""
     r = world.redis.client()
-    keep = ("videod:job:", "videod:events", "videod:progress", "videod:dead", "reply:", "chaos:")
+    keep = ("videod:job:", "videod:events", "videod:progress", "videod:dead", "videod:counts", "reply:", "chaos:")
     account.zero(
         "keys left in Redis", [f"{key} ({r.type(key)})" for key in r.scan_iter("*") if not key.startswith(keep)]
     )
