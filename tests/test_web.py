@@ -35,8 +35,18 @@ def test_it_serves_and_ends(web: Web, client: Client) -> None:
     assert (done.status, json.loads(done.data)) == (200, {"ok": True, "redis": True})
     assert "no-store" in done.headers["cache-control"]
     assert "Your videos" in client.page("/")
+    # a thread each, and so a connection: those of the past must not count
+    assert {client.get("/healthz").status for _ in range(120)} == {200}
     assert web.stop() == 0
     assert web.log.splitlines()[-1].endswith("web: stopped") and len(web.log.splitlines()) == 2
+
+
+def test_a_body_that_is_no_form(web: Web, client: Client) -> None:
+    sent = {"Origin": web.url, "Content-Type": "multipart/form-data; boundary=" + "b" * 257}
+    assert client.ask("POST", "/upload", headers=sent, body=b"xx").status == 400
+    sent["Content-Type"] = "text/plain"
+    assert client.ask("POST", "/admin/pause", headers=sent, body=b"xx").status == 415
+    assert "fault" not in web.log
 
 
 def test_a_page_has_its_headers_and_nothing_inline(client: Client) -> None:

@@ -6,16 +6,21 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import urllib3
 
 from tests.daemon import Daemon
 from tests.media_fixtures import Studio
 from tests.web import TUS, Client, Web, serving
+from videod.config import Settings
+from videod.config.visitors import LEAST_KEY
 
 pytest.importorskip("starlette")
 argon2 = pytest.importorskip("argon2")
+itsdangerous = pytest.importorskip("itsdangerous")
 
 # cheap hashes: the cost is that of the hash, not of the code
 HASHER = argon2.PasswordHasher(time_cost=1, memory_cost=1024)
@@ -65,7 +70,8 @@ def test_without_a_login_nothing_is_told(web: Web, video: Path) -> None:
     assert 'name="next" value="/admin/jobs?state=dead&amp;text=a%20b"' in form
     assert nobody.ask("POST", "/files", headers={**TUS, "Upload-Length": "5"}).status == 401
     for path in (f"{page}/cancel", f"{page}/retry", "/upload"):
-        assert nobody.ask("POST", path, fields={"a": "b"}).status in (401, 403)
+        done = nobody.ask("POST", path, fields={"a": "b"}, encode_multipart=path == "/upload")
+        assert done.status in (401, 403)
     assert nobody.get("/healthz").status == 200 and nobody.get("/static/style.css").status == 200
 
 
@@ -173,6 +179,11 @@ def test_a_proxy_is_believed_only_from_its_address(web: Web, daemon: Daemon) -> 
     web.start()
     carl = Client(web, {"X-User": "carl"})
     assert "Upload a video" in carl.page("/") and carl.create("a.mp4", 5).status == 201
+    two = urllib3.HTTPHeaderDict([("X-User", "carl"), ("X-User", "root")])
+    pool = urllib3.PoolManager(retries=False)
+    assert (
+        pool.request("GET", web.url + "/", headers=two, redirect=False).status == 303
+    )  # the first is the browser's own
     zoe = Client(web, {"X-User": "zoë".encode()})
     assert "zoë" in zoe.page("/")
     for wrong in ("~forged", b"zo\xeb"):
@@ -219,3 +230,40 @@ def test_forms_need_their_token(web: Web, video: Path) -> None:
     assert len(list((Path(web.daemon.state) / "web/uploads").iterdir())) == 1
     assert anna.post(f"{page}/cancel", headers=own).status == 303
     assert anna.state(page)["state"] == "cancelled"
+
+
+def test_the_last_line_of_a_proxy_counts(web: Web, daemon: Daemon) -> None:
+    """HAProxy adds a line of its own behind the one that the client sent."""
+    web.stop()
+    daemon.sections = section(trusted_proxies="127.0.0.0/8")
+    daemon.write()
+    web.start()
+    client, pool = Client(web), urllib3.PoolManager(retries=False)
+    fields = {"token": client.token("/login"), "name": "nobody", "password": "wrong wrong"}
+    cookie = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+    found = []
+    for n in range(8):
+        told = [("X-Forwarded-For", f"192.0.2.{n}"), ("X-Forwarded-For", "198.51.100.7"), ("Cookie", cookie)]
+        headers = urllib3.HTTPHeaderDict(told)
+        more = {"fields": fields, "headers": headers, "encode_multipart": False, "redirect": False}
+        found.append(pool.request_encode_body("POST", web.url + "/login", **more).status)
+    assert found[0] == 401 and found[-1] == 429
+
+
+def test_a_cookie_of_a_machine_whose_clock_is_ahead_is_taken(settings: Settings) -> None:
+    sessions = pytest.importorskip("videod.web.sessions")
+    key = "s" * LEAST_KEY
+    ours = sessions.Sessions(replace(settings, web=replace(settings.web, secret=key)))
+
+    def told(ahead: int, name: str) -> str:
+        """Which session a cookie has that was made on a machine whose clock is so many seconds ahead."""
+
+        class Clock(itsdangerous.TimestampSigner):
+            def get_timestamp(self) -> int:
+                return super().get_timestamp() + ahead
+
+        made = itsdangerous.URLSafeTimedSerializer(key, salt="videod session", signer=Clock)
+        return ours.of({}, made.dumps(["number", name, "mark"])).number
+
+    assert {told(0, "anna"), told(90, "anna"), told(90, ""), told(-8 * 86400, "")} == {"number"}
+    assert told(-8 * 86400, "anna") != "number" != told(-400 * 86400, "")

@@ -223,6 +223,8 @@ def _pool(address: RedisUrl) -> Any:
         "health_check_interval": 0,
         "client_name": "videod",
         "protocol": 2,
+        # redis 8.1 would make 100 in the life of a pool: each of our threads has one, and threads come and go
+        "max_connections": 1 << 31,
     }
     if not address.sentinels:
         return redis.ConnectionPool.from_url(address.url, **ours)

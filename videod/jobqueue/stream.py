@@ -114,7 +114,7 @@ def forever(stream: Stream, tell: Any, over: Any, away: Any) -> None:
         try:
             batch = stream.read()
         except RedisAway as error:
-            if not gone:
+            if not gone and not over.is_set():  # at the end our own sockets are closed
                 away(str(error))
             gone = True
             over.wait(1.0)

@@ -80,7 +80,8 @@ class Access:
             return self._by_token(token.strip())
         if self._web.user_header and self.by_proxy(request.scope):
             # names come as UTF-8, which Starlette reads as Latin-1
-            name = request.headers.get(self._web.user_header, "").encode("latin-1").decode("utf-8", "replace")
+            names = [name.encode("latin-1") for name in request.headers.getlist(self._web.user_header)]
+            name = names[0].decode("utf-8", "replace") if len(names) == 1 else ""  # of two one may be the client's
             if NAME.fullmatch(name) and "\ufffd" not in name:
                 return Visitor(name, self._web.header_role, "proxy")
         session = self.session(request)
@@ -124,7 +125,8 @@ class Access:
         if not self.by_proxy(request.scope):
             return str(peer)
         # the last is what our proxy saw; what stands before it anybody may have written
-        return request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()[:100] or str(peer)
+        lines = request.headers.getlist("x-forwarded-for")
+        return lines[-1].rpartition(",")[2].strip()[:100] if lines and lines[-1].strip() else str(peer)
 
     def secure(self, scope: Scope) -> bool:
         """Whether the browser came by https."""

@@ -20,6 +20,8 @@ from videod.web.trouble import LoginNeeded, Trouble, too_much
 from videod.web.uploads import Upload
 
 MOST_FILES, MOST_FIELD, MOST_HEADER = 20, 1000, 4096
+# RFC 2046, 5.1.1
+LONGEST_BOUNDARY = 70
 # a multipart form is a little longer than what is in it
 SLACK = 1 << 20
 
@@ -103,6 +105,8 @@ class _Form:
         kind, options = parse_options_header(request.headers.get("content-type", ""))
         if kind != b"multipart/form-data" or not options.get(b"boundary"):
             raise Trouble(415, "Files come as multipart/form-data.")
+        if len(options[b"boundary"]) > LONGEST_BOUNDARY:
+            raise Trouble(400, "This form cannot be read.")
         self._parts = _Parts(options[b"boundary"])
         self._most = site.settings.web.max_upload or 1 << 62
         if int(request.headers.get("content-length", 0) or 0) > self._most * MOST_FILES + SLACK:

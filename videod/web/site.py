@@ -28,6 +28,7 @@ from videod.web.trouble import Trouble
 from videod.web.uploads import Store
 
 # no form of ours is larger
+FORM_TYPE = "application/x-www-form-urlencoded"
 MOST_FORM, MOST_FIELDS, FORM_SECONDS = 64 << 10, 100, 30.0
 
 Form: TypeAlias = dict[str, str]
@@ -83,7 +84,7 @@ def posted(work: Callable[[Request, Form], Response | Awaitable[Response]]) -> C
 
 
 async def small_form(request: Request) -> Form:
-    """The fields of a form that is not multipart; empty for other bodies. Trouble (400, 408, 413 above 64 KiB)."""
+    """The fields of a form that is not multipart. Trouble (400, 408, 413 above 64 KiB, 415 for any other body)."""
     held = bytearray()
     patience = min(FORM_SECONDS, site_of(request).settings.stall_timeout or FORM_SECONDS)
     try:
@@ -95,9 +96,10 @@ async def small_form(request: Request) -> Form:
     except TimeoutError:
         raise Trouble(408, "This form took too long.", "Please send it again.") from None
     kind = request.headers.get("content-type", "").partition(";")[0].strip()
+    if held and kind != FORM_TYPE:
+        raise Trouble(415, f"A form comes as {FORM_TYPE}.")
     try:
-        plain = held.decode() if kind == "application/x-www-form-urlencoded" else ""
-        form = dict(parse_qsl(plain, keep_blank_values=True, max_num_fields=MOST_FIELDS))
+        form = dict(parse_qsl(held.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS))
     except ValueError:
         raise Trouble(400, "This form cannot be read.") from None
     request.scope[FORM_TOKEN] = form.get("token", "")
