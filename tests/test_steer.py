@@ -63,6 +63,27 @@ def test_cancel_by_command(daemon: Daemon, r) -> None:
     accounted(r, ["runs", "waits", "other"])
 
 
+def test_what_waits_for_a_node_that_never_came_is_seen_and_cancelled(daemon: Daemon, r) -> None:
+    daemon.start()
+    push(r, {"id": "nd", "kind": "sleep", "node": "n77"})
+    until(lambda: r.llen("video_info_queue@n77") == 1, 10, "it is handed on")
+    r.set("video_info_queue@text", "no list")
+    r.lpush("video_info_queue@no node", "x")
+    assert json.loads(said(daemon, "show", "nd", "--json"))["list"] == "video_info_queue@n77"
+    assert [(j["id"], j["state"]) for j in json.loads(said(daemon, "list", "--json"))] == [("nd", "waiting")]
+    queues = json.loads(said(daemon, "status", "--json"))["queues"]
+    assert {name: n for name, n in queues.items() if "@" in name} == {
+        f"video_info_queue@{daemon.node}": 0,
+        "video_info_queue@n77": 1,
+    }
+    assert said(daemon, "cancel", "nd") == "nd: cancelled\n"
+    assert r.llen("video_info_queue@n77") == 0 and final(r, "nd")["event"] == "cancelled"
+    r.delete("video_info_queue@text", "video_info_queue@no node")
+    assert said(daemon, "retry", "nd") == "nd: queued\n"
+    until(lambda: r.llen("video_info_queue@n77") == 1, 10, "it is handed on again")
+    said(daemon, "cancel", "nd")
+
+
 def test_cancel_takes_a_job_out_of_its_retry(daemon: Daemon, r) -> None:
     daemon.start(retry_delay=60, max_attempts=5)
     push(r, {"id": "late", "kind": "sleep", "fail": "fetch_failed"})

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from videod.config.settings import Settings
+from videod.config.values import node_name
 from videod.events import FINAL
 from videod.jobqueue.connection import Connection, Script
 from videod.jobqueue.names import Names
@@ -18,7 +20,43 @@ JSON_FIELDS = {"error": dict, "outputs": list, "warnings": list, "stages": dict}
 NUMBERS = ("attempt", "crashes", "tool_crashes", "percent", "seconds", "fetched_bytes", "cpu_seconds")
 HIDDEN = ("token",)
 MOST_RUNNING = 1000
+# lists of single nodes that are looked at, keys looked through for them, messages of them all together
+MOST_LISTS, MOST_KEYS, KEYS_AT_ONCE, MOST_ELSEWHERE = 1000, 2_000_000, 1000, 500
+# for so long what was seen is told to others
+LISTS_SECONDS = 0.5
 BRIEF = ("kind", "state", "node", "stage", "percent", "attempt", "taken_at", "ended_at", "error")
+
+
+class NodeLists:
+    """The lists of messages that one node alone may take: of nodes, too, that are gone or that nobody ever started.
+
+    Whoever names a node in a message makes such a list, so the keys are looked through. For any number of threads.
+    """
+
+    def __init__(self, names: Names, connection: Connection) -> None:
+        self._names, self._connection = names, connection
+        self._seen: tuple[float, tuple[str, ...]] = (float("-inf"), ())
+
+    def all(self) -> tuple[str, ...]:
+        """Their names, those of nodes that are known first; up to half a second old. RedisAway."""
+        at, seen = self._seen
+        if time.monotonic() >= at + LISTS_SECONDS:
+            seen = self._look()
+            self._seen = (time.monotonic(), seen)
+        return seen
+
+    def _look(self) -> tuple[str, ...]:
+        call, begin, cursor = self._connection.call, self._names.queue_of(""), 0
+        known = (text_of(node) for node in call("HKEYS", self._names.nodes))
+        found = dict.fromkeys(map(self._names.queue_of, known))
+        asked = ("MATCH", glob(begin) + "*", "COUNT", KEYS_AT_ONCE, "TYPE", "list")
+        for _ in range(MOST_KEYS // KEYS_AT_ONCE):
+            cursor, keys = call("SCAN", cursor, *asked)
+            names = sorted(map(text_of, keys))
+            found |= dict.fromkeys(name for name in names if _is_node(name.removeprefix(begin)))
+            if int(cursor) == 0 or len(found) >= MOST_LISTS:
+                break
+        return tuple(found)[:MOST_LISTS]
 
 
 class Browse:
@@ -27,6 +65,7 @@ class Browse:
     def __init__(self, settings: Settings, connection: Connection) -> None:
         self._names = Names.of(settings)
         self._connection = connection
+        self._lists = NodeLists(self._names, connection)
 
     def job(self, ident: str) -> dict[str, Any] | None:
         """One job record, typed; None when there is none."""
@@ -78,17 +117,24 @@ class Browse:
     def lengths(self) -> dict[str, int]:
         """How many messages wait, by list; those for single nodes included."""
         names = [*self._names.served[:3], self._names.abnormal_queue, self._names.dead]
-        names += [self._names.queue_of(node) for node in self.nodes()]
-        found = {name: int(self._connection.call("LLEN", name)) for name in dict.fromkeys(names)}
+        names = list(dict.fromkeys([*names, *self._lists.all()]))
+        lengths = self._connection.many([("LLEN", name) for name in names])
+        found = {name: int(length) for name, length in zip(names, lengths, strict=True)}
         sets = (self._names.delayed, self._names.outbox)
         return found | {name: int(self._connection.call("ZCARD", name)) for name in sets}
 
     def waiting(self, most: int) -> list[tuple[str, bytes, int]]:
         """The next messages of each list, in the order in which they are taken: [(list, raw, length)].
 
-        Of one that is too large the beginning.
+        Those that this node does not serve come last. Of one that is too large the beginning.
         """
-        return [(name, element, size) for name in self._names.served for size, element in self._peek(name, most)]
+        found = [(name, element, size) for name in self._names.served for size, element in self._peek(name, most)]
+        left = MOST_ELSEWHERE
+        for name in self._lists.all():
+            if left and name not in self._names.served:
+                there = [(name, element, size) for size, element in self._peek(name, min(most, left))]
+                found, left = found + there, left - len(there)
+        return found
 
     def _peek(self, name: str, most: int) -> list[tuple[int, bytes]]:
         flat = self._connection.run(Script("peek"), (name,), (most, *BOUNDS, KEPT_BYTES))
@@ -176,6 +222,13 @@ def sound(value: Any) -> Any:
     if isinstance(value, dict):
         return {sound(name): sound(one) for name, one in value.items()}
     return value
+
+
+def _is_node(name: str) -> bool:
+    try:
+        return bool(node_name(name))
+    except ValueError:
+        return False
 
 
 def glob(text: str) -> str:

@@ -13,7 +13,7 @@ from videod.config.settings import Settings
 from videod.errors import BadMessage, RedisRefused
 from videod.events import Teller, stamp
 from videod.job import BATCH, Head, head
-from videod.jobqueue.browse import read_object, reason, text_of
+from videod.jobqueue.browse import NodeLists, read_object, reason, text_of
 from videod.jobqueue.connection import Connection, Script
 from videod.jobqueue.figures import tally
 from videod.jobqueue.names import Names
@@ -46,6 +46,7 @@ class Steer:
     def __init__(self, settings: Settings, connection: Connection) -> None:
         self._settings, self._connection = settings, connection
         self._names = Names.of(settings)
+        self._lists = NodeLists(self._names, connection)
         self._pardoned: set[str] = set()
         self._cancel, self._again, self._hurry = Script("cancel"), Script("again"), Script("hurry")
 
@@ -107,7 +108,7 @@ class Steer:
         raw = message if state else _raw(entry)
         if raw is None:
             return ""
-        lists = (*names.served, *(names.queue_of(node) for node in self._nodes()))
+        lists = (*names.served, *self._lists.all())
         target = text_of(origin) if text_of(origin) in lists else names.queue
         envelope = fresh(ident, raw, target)
         self._pardon(raw)
@@ -130,7 +131,7 @@ class Steer:
         """All that waits under this id, in the lists (what is taken first comes first) and for its retry."""
         names, call = self._names, self._connection.call
         found: list[Waiting] = []
-        for name in dict.fromkeys([*names.served, *(names.queue_of(node) for node in self._nodes())]):
+        for name in dict.fromkeys([*names.served, *self._lists.all()]):
             first = 0
             here: list[Waiting] = []
             while page := call("LRANGE", name, first, first + PAGE - 1):
@@ -215,9 +216,6 @@ class Steer:
         """State and token of its record, '' without one."""
         state, token = self._connection.call("HMGET", self._names.job(ident), "state", "token")
         return text_of(state or b""), text_of(token or b"")
-
-    def _nodes(self) -> list[str]:
-        return [text_of(name) for name in self._connection.call("HKEYS", self._names.nodes)]
 
 
 def _to_end(state: str, token: str, waiting: list[Waiting]) -> Waiting | None:
