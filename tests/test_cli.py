@@ -326,6 +326,18 @@ def test_stop_shows_what_it_waits_for(daemon: Daemon, r) -> None:
     assert "waiting for 1 jobs: slow-one" in done.stdout
 
 
+def test_a_state_dir_that_was_changed_is_named_and_the_daemon_still_found(daemon: Daemon) -> None:
+    daemon.start()
+    daemon.write(state_dir=daemon.folder / "elsewhere", keep_jobs="1d")
+    done = daemon.command("reload", "prod")
+    assert done.returncode == 0
+    assert done.stderr.startswith("videod: needs a restart: keep_jobs, state_dir, work_dir"), done
+    assert "state_dir" in json.loads(daemon.command("reload", "prod", "--json").stdout)["needs_restart"]
+    # the end of the daemon is told where it began
+    assert json.loads(daemon.command("stop", "--json").stdout) == {"stopped": True, "requeued": False}
+    daemon.write(state_dir=daemon.state)
+
+
 def test_log_of_one_job_and_following(daemon: Daemon, r) -> None:
     daemon.start()
     push(r, {"id": "a", "kind": "sleep"}, {"id": "ab", "kind": "sleep"})

@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from videod import boot, daemonize, heap, note
 from videod.cli.where import config, connect, look, place
@@ -89,7 +90,7 @@ def _server(settings: Settings, signals: Signals, file: str, *, foreground: bool
         heap.steady()
         logs = Logs(settings, foreground=foreground)
         logs.log.info("starting: %s, pid %d, %d slots", settings.env, os.getpid(), settings.max_worker)
-        before = note.read(settings)
+        before = note.read(note.place(settings))
         note.write(settings)
         try:
             rooms = boot.build(settings, logs.log, orderly=before is not None and before.code is not None)
@@ -142,33 +143,37 @@ def reload(arguments: argparse.Namespace) -> int:
     if not here.running:
         raise NotRunning(f"no daemon runs here: videod start {here.settings.env}")
     daemon, pid = _open_daemon(here.settings)
-    before = note.read(here.settings)
+    path = note.place(here.settings, pid)
+    before = note.read(path)
     try:
         signal.pidfd_send_signal(daemon, signal.SIGHUP)
     except PermissionError:
         raise _may_not_signal(here.settings, pid) from None
     finally:
         os.close(daemon)
-    left = _left(here.settings, pid, before.reloads if before else 0)
-    if left:
+    left = _left(path, pid, before.reloads if before and before.pid == pid else 0)
+    if left is None:
+        text = f"the daemon does not say what it took up: {here.settings.debug_log}: see its last lines"
+        print(f"videod: {text}", file=sys.stderr)
+    elif left:
         names = ", ".join(left)
         print(f"videod: needs a restart: {names}: videod restart {here.settings.env}", file=sys.stderr)
     if arguments.json:
-        print(json.dumps({"reloaded": True, "pid": pid, "needs_restart": left}))
+        print(json.dumps({"reloaded": True, "pid": pid, "needs_restart": left or []}))
     return 0
 
 
-def _left(settings: Settings, pid: int, before: int) -> list[str]:
-    """What the daemon did not take up, once it has read the ini; nothing where it does not say."""
+def _left(path: Path, pid: int, before: int) -> list[str] | None:
+    """What the daemon did not take up, once it has read the ini; None where it does not say."""
     deadline = time.monotonic() + RELOAD_SECONDS
     while time.monotonic() < deadline:
-        told = note.read(settings)
-        if told is None or told.pid != pid or told.code is not None:
-            return []
-        if told.reloads > before:
+        told = note.read(path)
+        if told and told.pid == pid and told.reloads > before:
             return list(told.left)
+        if told is None or told.pid != pid or told.code is not None:
+            return None
         time.sleep(0.02)
-    return []
+    return None
 
 
 def _open_daemon(settings: Settings) -> tuple[int, int]:
@@ -190,7 +195,7 @@ def _open_daemon(settings: Settings) -> tuple[int, int]:
 def halt(settings: Settings, *, now: bool, quiet: bool) -> int:
     """End the daemon and wait until it is gone; its exit code."""
     daemon, pid = _open_daemon(settings)
-    jobs = None
+    jobs, path = None, note.place(settings, pid)
     with contextlib.suppress(VideodError):
         jobs = Browse(settings, connect(settings))
     try:
@@ -207,7 +212,7 @@ def halt(settings: Settings, *, now: bool, quiet: bool) -> int:
         raise _may_not_signal(settings, pid) from None
     finally:
         os.close(daemon)
-    noted = note.read(settings)
+    noted = note.read(path)
     return noted.code if noted and noted.pid == pid and noted.code is not None else 1
 
 

@@ -37,14 +37,15 @@ def look(settings: Settings) -> Place:
 
 def _owner(ini: Config, place: Place) -> str | None:
     """The environment of the daemon that holds this pidfile, by what it noted; None where nobody noted it."""
+    if not place.running or not place.holder or not place.holder.pid:
+        return None
+    paths = [note.place(place.settings, place.holder.pid)]
     for name in ENVIRONMENTS:
         with contextlib.suppress(VideodError):
             settings = ini.settings(name)
-            noted = note.read(settings)
-            same = settings.pid_file == place.settings.pid_file
-            if same and noted and place.running and place.holder and noted.pid == place.holder.pid:
-                return noted.env
-    return None
+            paths += [note.place(settings)] if settings.pid_file == place.settings.pid_file else []
+    found = (noted for path in paths if (noted := note.read(path)))
+    return next((noted.env for noted in found if noted.pid == place.holder.pid), None)
 
 
 def config(file: str | None) -> Config:
