@@ -153,6 +153,41 @@ def test_a_wrong_ini_is_one_line_and_nothing_starts(daemon: Daemon, case: str) -
     daemon.ini.unlink()
 
 
+def test_check_tells_all_that_is_wrong_with_the_ini(daemon: Daemon) -> None:
+    wrong = "max_worker = many\nlease = 0\nqueue = a\nbatch_queue = a\nstate_dirs = /x\n"
+    daemon.ini.write_text(f"[prod]\n{wrong}[preset x]\nquality = 99\n[web]\npreset = nix\n")
+    done = daemon.command("check", "prod", "--json")
+    lines, document = done.stderr.splitlines(), json.loads(done.stdout)
+    assert done.returncode == 6 and all(line.startswith("videod: [") for line in lines)
+    keys = ["state_dirs", "max_worker", "quality", "queue, batch_queue, abnormal_queue", "lease", "preset"]
+    assert [line.partition("] ")[2].partition(": ")[0] for line in lines] == keys
+    assert [f"videod: {row['text']}" for row in document["findings"]] == lines
+    assert document["error"] == {"code": 6, "message": lines[0].removeprefix("videod: ")}
+    one_line(daemon.command("start", "prod"))
+    daemon.ini.unlink()
+
+
+@pytest.mark.parametrize("text", ["max_worker = many", "frobnicate = 1", "no key at all", "nice = 1\nnice = 2"])
+def test_a_daemon_is_seen_and_stopped_whatever_its_ini_says_by_now(daemon: Daemon, text: str) -> None:
+    daemon.start()
+    daemon.ini.write_text(daemon.ini.read_text() + text + "\n")
+    done = daemon.command("status", "prod", "--json")
+    assert (done.returncode, json.loads(done.stdout)["state"]) == (0, "running")
+    assert f"{daemon.ini}: " in one_line(done)
+    assert daemon.command("status").returncode == 0
+    done = daemon.command("reload", "prod")
+    assert done.returncode == 6 and "keeps the settings it has" in one_line(done)
+    done = daemon.command("stop", "prod", "--json")
+    assert (done.returncode, json.loads(done.stdout)) == (0, {"stopped": True, "requeued": False})
+    one_line(done)
+    # where it is may be told by what cannot be read
+    torn = text[0] == "n"
+    assert [daemon.command(verb, "prod").returncode for verb in ("stop", "status")] == ([6, 6] if torn else [0, 3])
+    daemon.write(pid_file="here")
+    assert daemon.command("stop", "prod").returncode == 6
+    daemon.write(pid_file=daemon.folder / "videod.pid")
+
+
 def test_no_ini(daemon: Daemon, tmp_path: Path) -> None:
     daemon.write()
     for argv in (("-c", "/no/such.ini", "start", "prod"), ("-c", str(tmp_path), "start", "prod")):

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from videod.config import Preset, Settings, Source, Storage, hosts, load, redis_url, values
+from videod.config.ini import salvage
 from videod.config.options import options
 from videod.errors import ConfigError
 from videod.guardian import listen
@@ -67,9 +68,14 @@ def test_a_wild_ini_is_read_or_refused_in_one_line(luck: Random) -> None:
     with tempfile.NamedTemporaryFile(suffix=".ini") as file:
         file.write(wild_ini(luck))
         file.flush()
+        env = luck.choice(["dev", "local", "prod"])
+        read = salvage(file.name).salvaged(env)
+        assert all("\n" not in fault for fault in read.faults)
         try:
-            made = load(file.name).settings(luck.choice(["dev", "local", "prod"]))
+            made = load(file.name).settings(env)
+            assert (made, read.faults) == (read.settings, ())
         except ConfigError as error:
+            assert read.faults
             assert file.name in str(error) and "\n" not in str(error), str(error)
         else:
             keeps_its_promises(made)

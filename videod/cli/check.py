@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,13 +16,15 @@ from pathlib import Path
 from videod import boot
 from videod.cancel import Cancel
 from videod.cli.where import Place, place
-from videod.config import Settings
+from videod.config import ENVIRONMENTS, Settings, find_file
+from videod.config.ini import salvage
 from videod.config.recorders import Place as RecorderPlace
 from videod.config.recorders import place_of
 from videod.daemonize import owner_of
 from videod.errors import ConfigError, ForbiddenSource, VideodError
 from videod.jobqueue import Connection
 from videod.limits import find
+from videod.logs import visible
 from videod.process import Guardian, Tools
 from videod.redact import hide
 from videod.transfer import fetch
@@ -41,6 +44,8 @@ class Finding:
 
 def check(arguments: argparse.Namespace) -> int:
     """Print findings; exit 0, else the code of the first problem (6, 5, 1)."""
+    if faults := _faults(arguments):
+        return _refuse(arguments, faults)
     here = place(arguments.config, arguments.env)
     findings = [Finding("configuration", f"{here.settings.file} [{here.settings.env}]")]
     for look in (_folders, _tools, _redis, _storage, _recorders, _disk):
@@ -53,6 +58,27 @@ def check(arguments: argparse.Namespace) -> int:
         for f in findings:
             print(f"{'problem' if f.code else 'advice ' if f.advice else 'ok     '}  {f.what}: {hide(f.text)}")
     return problems[0].code if problems else 0
+
+
+def _faults(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """All that is wrong with the ini."""
+    ini = salvage(find_file(arguments.config))
+    if env := arguments.env or os.environ.get("VIDEOD_ENV"):
+        return ini.salvaged(env).faults
+    # of several environments one runs, and which one is told by an ini that is sound
+    return tuple(dict.fromkeys(fault for env in ENVIRONMENTS for fault in ini.salvaged(env).faults))
+
+
+def _refuse(arguments: argparse.Namespace, faults: tuple[str, ...]) -> int:
+    """Each fault in a line, as an error of its own; nothing else can be looked at."""
+    texts = [visible(hide(fault)) for fault in faults]
+    for text in texts:
+        print(f"videod: {text}", file=sys.stderr)
+    if arguments.json:
+        rows = [{"what": "configuration", "text": text, "ok": False, "advice": False} for text in texts]
+        error = {"code": ConfigError.exit_code, "message": texts[0]}
+        print(json.dumps({"env": arguments.env, "ok": False, "findings": rows, "error": error}))
+    return ConfigError.exit_code
 
 
 def _try(what: str, good: str, step: Callable[[], object]) -> Finding:

@@ -15,9 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from videod import boot, daemonize, heap, note
-from videod.cli.where import config, connect, look, place
+from videod.cli.where import config, connect, look, place, salvaged
 from videod.config import Settings
-from videod.errors import AlreadyRunning, NotRunning, UsageError, VideodError
+from videod.errors import AlreadyRunning, ConfigError, NotRunning, UsageError, VideodError
 from videod.jobqueue.browse import Browse
 from videod.logs import Logs
 from videod.pidfile import PidFile
@@ -108,15 +108,20 @@ def _server(settings: Settings, signals: Signals, file: str, *, foreground: bool
 
 
 def stop(arguments: argparse.Namespace) -> int:
-    """SIGTERM to the lock's owner, then wait; 0 also when nothing ran, 1 when something was given back."""
+    """SIGTERM to the lock's owner, then wait; 0 also when nothing ran, 1 when something was given back.
+
+    An ini that is wrong keeps nobody from it: what is needed is where the pidfile lies.
+    """
     try:
-        here = place(arguments.config, arguments.env)
+        here = salvaged(arguments.config, arguments.env)
     except NotRunning:
         here = None
     stopped = here is not None and here.running
     if here and here.holder is None:
         raise VideodError(f"cannot tell whether a daemon runs: {here.settings.pid_file}: become root or its user")
-    code = halt(here.settings, now=arguments.now, quiet=arguments.json) if here and stopped else 0
+    code = 0
+    if here and stopped:
+        code = halt(here.settings, now=arguments.now, quiet=arguments.json, blind=bool(here.faults))
     if arguments.json:
         print(json.dumps({"stopped": stopped, "requeued": code != 0}))
     elif not stopped:
@@ -139,7 +144,10 @@ def restart(arguments: argparse.Namespace) -> int:
 
 def reload(arguments: argparse.Namespace) -> int:
     """SIGHUP, after a look at the ini, so that its faults are seen here; says what needs a restart."""
-    here = place(arguments.config, arguments.env)
+    try:
+        here = place(arguments.config, arguments.env)
+    except ConfigError as error:
+        raise ConfigError(f"{error}: mend it; a daemon that runs keeps the settings it has") from None
     if not here.running:
         raise NotRunning(f"no daemon runs here: videod start {here.settings.env}")
     daemon, pid = _open_daemon(here.settings)
@@ -192,12 +200,12 @@ def _open_daemon(settings: Settings) -> tuple[int, int]:
     return daemon, holder.pid
 
 
-def halt(settings: Settings, *, now: bool, quiet: bool) -> int:
-    """End the daemon and wait until it is gone; its exit code."""
+def halt(settings: Settings, *, now: bool, quiet: bool, blind: bool = False) -> int:
+    """End the daemon and wait until it is gone; its exit code. `blind`: without a look at what it waits for."""
     daemon, pid = _open_daemon(settings)
     jobs, path = None, note.place(settings, pid)
     with contextlib.suppress(VideodError):
-        jobs = Browse(settings, connect(settings))
+        jobs = None if blind else Browse(settings, connect(settings))
     try:
         signal.pidfd_send_signal(daemon, signal.SIGTERM)
         if now:  # another number: two equal signals may arrive as one

@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from videod.cli.where import Place, connect, place
+from videod.cli.where import Place, connect, salvaged
 from videod.errors import VideodError
 from videod.jobqueue.browse import Browse
 from videod.jobqueue.connection import address
@@ -17,13 +17,16 @@ RUNNING, DEAD, STOPPED, UNKNOWN = 0, 1, 3, 4
 
 def status(arguments: argparse.Namespace) -> int:
     """Exit 0 running, 1 dead with pidfile, 3 not running, 4 unknown."""
-    here = place(arguments.config, arguments.env)
+    here = salvaged(arguments.config, arguments.env)
     word, code = _state(here)
     document: dict[str, Any] = {"env": here.settings.env, "state": word, "node": here.settings.node, "pid": None}
     if here.holder and here.holder.held:
         document["pid"] = here.holder.pid
-    document["redis"] = hide(address(here.settings))
-    document |= _from_redis(here)
+    if here.faults:
+        document["problem"] = f"what Redis holds is not shown: {hide(here.faults[0])}"
+    else:
+        document["redis"] = hide(address(here.settings))
+        document |= _from_redis(here)
     if arguments.json:
         print(json.dumps(document))
     else:

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from videod import note
 from videod.config import ENVIRONMENTS, Config, Settings, find_file, load
-from videod.errors import NotRunning, UsageError, VideodError
+from videod.config.ini import salvage
+from videod.errors import ConfigError, NotRunning, UsageError
 from videod.jobqueue import Connection
 from videod.jobqueue.browse import Browse
+from videod.logs import visible
 from videod.pidfile import Holder, PidFile
+from videod.redact import hide
 
 
 @dataclass(frozen=True)
 class Place:
-    """One environment here: its settings and what its pidfile shows (None: we may not look)."""
+    """One environment here: its settings and what its pidfile shows (None: we may not look).
+
+    `faults` of the ini, for commands that go on all the same; `sure` where they are not about this place.
+    """
 
     settings: Settings
     holder: Holder | None
+    faults: tuple[str, ...] = ()
+    sure: bool = True
 
     @property
     def running(self) -> bool:
@@ -41,9 +50,8 @@ def _owner(ini: Config, place: Place) -> str | None:
         return None
     paths = [note.place(place.settings, place.holder.pid)]
     for name in ENVIRONMENTS:
-        with contextlib.suppress(VideodError):
-            settings = ini.settings(name)
-            paths += [note.place(settings)] if settings.pid_file == place.settings.pid_file else []
+        settings = ini.salvaged(name).settings
+        paths += [note.place(settings)] if settings.pid_file == place.settings.pid_file else []
     found = (noted for path in paths if (noted := note.read(path)))
     return next((noted.env for noted in found if noted.pid == place.holder.pid), None)
 
@@ -56,19 +64,51 @@ def config(file: str | None) -> Config:
 def place(file: str | None, env: str | None) -> Place:
     """The environment named, else $VIDEOD_ENV, else the one that runs here; NotRunning, UsageError."""
     ini = config(file)
+    return _place(ini, env, lambda name: look(ini.settings(name)))
+
+
+def salvaged(file: str | None, env: str | None) -> Place:
+    """The same with an ini that is wrong, which keeps nobody from a daemon that runs; its first fault goes to stderr.
+
+    ConfigError where no daemon is found and the fault may be why.
+    """
+    ini = salvage(find_file(file))
+
+    def find(name: str) -> Place:
+        read = ini.salvaged(name)
+        return replace(look(read.settings), faults=read.faults, sure=read.sure)
+
+    here = _place(ini, env, find)
+    if here.faults:
+        more = f" (and {len(here.faults) - 1} more)" if len(here.faults) > 1 else ""
+        print(f"videod: {visible(hide(here.faults[0]))}{more}: mend it, see videod check", file=sys.stderr)
+    return here
+
+
+def _place(ini: Config, env: str | None, find: Callable[[str], Place]) -> Place:
     if named := env or os.environ.get("VIDEOD_ENV"):
-        here = look(ini.settings(named))
+        here = find(named)
         other = _owner(ini, here)
         # several environments may share one pidfile: what another runs is not ours to stop
-        return here if other in (None, named) else Place(here.settings, Holder(False, None, False))
-    found = [look(ini.settings(name)) for name in ENVIRONMENTS]
+        here = here if other in (None, named) else replace(here, holder=Holder(False, None, False))
+        _sure(here)
+        return here
+    found = [find(name) for name in ENVIRONMENTS]
     running = [place for place in found if place.running and _owner(ini, place) in (None, place.settings.env)]
     if not running:
+        for here in found:
+            _sure(here)
         raise NotRunning("no daemon runs here: videod start ENV")
     if len(running) > 1:
         names = ", ".join(place.settings.env for place in running)
         raise UsageError(f"several daemons run here: {names}: name one of them")
     return running[0]
+
+
+def _sure(here: Place) -> None:
+    """ConfigError where nothing runs at a place that the ini may name wrongly."""
+    if not here.running and not here.sure:
+        raise ConfigError(here.faults[0])
 
 
 def connect(settings: Settings) -> Connection:

@@ -1,4 +1,4 @@
-"""The ini: `settings` declares what there is, `values` parses one value, `ini` reads the file."""
+"""The ini: `settings` declares what there is, `values` parses one value, `ini` reads the file, `form` its form."""
 
 from videod.config.ini import ENVIRONMENTS, Config, find_file, load
 from videod.config.presets import Preset

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import configparser
 import dataclasses
-import difflib
 import os
 import re
 import socket
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from videod.config import form
 from videod.config import values as v
 from videod.config.options import options
 from videod.config.presets import BUILT_IN_PRESETS, Preset
@@ -27,49 +26,88 @@ LEAST_MEMORY = 768 << 20  # ffprobe alone maps more than a quarter of a GiB
 _REFERENCE = re.compile(r"\$\{([^}]*)\}")
 
 
+@dataclass
+class Faults:
+    """What is wrong, a line each, and which keys have their default instead: (section, key)."""
+
+    lines: list[str] = field(default_factory=list)
+    keys: set[tuple[str, str]] = field(default_factory=set)
+
+    def add(self, line: str, section: str = "", key: str = "") -> None:
+        """One more."""
+        self.lines.append(line)
+        self.keys.add((section, key))
+
+
+@dataclass(frozen=True)
+class Salvage:
+    """What can be read of an ini; `sure` where what is wrong cannot be about the place of the daemon."""
+
+    settings: Settings
+    faults: tuple[str, ...]
+    sure: bool
+
+
 @dataclass(frozen=True)
 class Config:
-    """One ini file as text values; `settings(env)` checks and types them."""
+    """One ini file as text values; `settings(env)` checks and types them. `faults`: of its form; `torn`: not whole."""
 
     file: str
     sections: Mapping[str, Mapping[str, str]]
+    faults: tuple[str, ...] = ()
+    torn: bool = False
 
     def settings(self, env: str) -> Settings:
         """The settings of one environment; ConfigError names what is wrong."""
+        made = self.salvaged(env)
+        if made.faults:
+            raise ConfigError(made.faults[0])
+        return made.settings
+
+    def salvaged(self, env: str) -> Salvage:
+        """The same with the default for each key that is wrong, and all that is. UsageError."""
         if env not in ENVIRONMENTS:
             raise UsageError(f"'{env[:60]}' is no environment: command line: choose one of {', '.join(ENVIRONMENTS)}")
         texts = {**self.sections.get("DEFAULT", {}), **self.sections.get(env, {})}
         if env == "local":
             texts.setdefault("redis", "embedded")
-        read = self._read(Settings, texts, env)
+        faults = Faults()
+        read = self._read(Settings, texts, env, faults)
         read = _with_computed(read, env)
-        named, key = self._named(read["secrets_file"]), self._import_key(read["secrets_file"])
+        secret = _secret(read["secrets_file"], faults)
+        key = self._import_key(secret.pop("keys", {}), read["secrets_file"], faults)
+        named = self._named(_merged(self.sections, secret), faults)
         made = _with_web(Settings(env=env, file=self.file, import_key=key, **named, **read))
-        self._check_together(made)
-        return made
+        for section, keys, why in _together(made):
+            if faults.keys.isdisjoint((section, name) for name in keys):
+                faults.add(f"[{section}] {', '.join(keys)}: {self.file}: {why}")
+        sure = not self.torn and faults.keys.isdisjoint({(env, "pid_file"), (env, "state_dir")})
+        # a value may go over lines
+        lines = tuple(" ".join(line.split()) for line in (*self.faults, *faults.lines))
+        return Salvage(made, lines, sure)
 
-    def _named(self, secrets_file: str) -> dict[str, Any]:
+    def _named(self, sections: Mapping[str, Mapping[str, str]], faults: Faults) -> dict[str, Any]:
         found: dict[str, dict[str, Any]] = {kind: {} for kind in _NAMED}
         for preset, texts in BUILT_IN_PRESETS.items():
-            found["preset"][preset] = Preset(**self._read(Preset, texts, f"preset {preset}"))
-        for section, texts in self._with_secrets(secrets_file).items():
+            found["preset"][preset] = Preset(**self._read(Preset, texts, f"preset {preset}", faults))
+        for section, texts in sections.items():
             kind, _, title = section.partition(" ")
             if kind in _NAMED:
                 base = BUILT_IN_PRESETS.get(title, {}) if kind == "preset" else {}
-                found[kind][title] = _NAMED[kind](**self._read(_NAMED[kind], {**base, **texts}, section))
+                found[kind][title] = _NAMED[kind](**self._read(_NAMED[kind], {**base, **texts}, section, faults))
         for title, recorder in found["recorder"].items():
-            self._check_recorder(title, recorder)
+            self._check_recorder(title, recorder, faults)
         plural = {"presets": "preset", "storage": "storage", "sources": "source", "recorders": "recorder"}
-        plain = {name: kind(**self._read(kind, self.sections.get(name, {}), name)) for name, kind in _PLAIN.items()}
+        plain = {name: kind(**self._read(kind, sections.get(name, {}), name, faults)) for name, kind in _PLAIN.items()}
         return {**{name: found[kind] for name, kind in plural.items()}, **plain}
 
-    def _check_recorder(self, title: str, recorder: Recorder) -> None:
+    def _check_recorder(self, title: str, recorder: Recorder, faults: Faults) -> None:
         try:
             host_port(recorder.host or title)
         except ValueError:
-            raise ConfigError(f"[recorder {title}] host: {self.file}: must be a host or host:port") from None
+            faults.add(f"[recorder {title}] host: {self.file}: must be a host or host:port")
 
-    def _read(self, kind: type, texts: Mapping[str, str], section: str) -> dict[str, Any]:
+    def _read(self, kind: type, texts: Mapping[str, str], section: str, faults: Faults) -> dict[str, Any]:
         declared = options(kind)
         read = {}
         for key, declaration in declared.items():
@@ -77,60 +115,75 @@ class Config:
             try:
                 read[key] = declaration.parse(_expand(text.strip()))
             except ValueError as error:
-                raise ConfigError(f"[{section}] {key}: {self.file}: must be {error}") from None
+                faults.add(f"[{section}] {key}: {self.file}: must be {error}", section, key)
+                read[key] = declaration.parse(declaration.default)
         return read
 
-    def _with_secrets(self, secrets_file: str) -> Mapping[str, Mapping[str, str]]:
-        """The sections, those of the secrets file merged in."""
-        if not secrets_file:
-            return self.sections
-        try:
-            status = os.stat(secrets_file)
-        except OSError as error:
-            raise ConfigError(f"secrets_file: {secrets_file}: {error.strerror}") from None
-        if status.st_mode & 0o077:
-            raise ConfigError(f"secrets_file: {secrets_file}: others can read it: chmod 600 it")
-        secret = _sections(secrets_file)
-        secret.pop("keys", None)
-        for section, texts in secret.items():
-            kind = _NAMED.get(section.partition(" ")[0])
-            if kind not in (Storage, Source, Recorder) or " " not in section:
-                raise ConfigError(f"[{section}]: {secrets_file}: unknown section; see videod.ini(5)")
-            _refuse_unknown(texts, options(kind), section, secrets_file)
-        return {**self.sections, **{name: {**self.sections.get(name, {}), **texts} for name, texts in secret.items()}}
-
-    def _import_key(self, secrets_file: str) -> str:
-        """What `[keys] import` of the secrets file says. ConfigError for anything but a key of Fernet."""
-        texts = _sections(secrets_file).get("keys", {}) if secrets_file else {}
-        if unknown := [name for name in texts if name != "import"]:
-            raise ConfigError(f"[keys] {unknown[0]}: {secrets_file}: unknown key; see videod.ini(5)")
+    def _import_key(self, texts: Mapping[str, str], secrets_file: str, faults: Faults) -> str:
+        """What `[keys] import` of the secrets file says: a key of Fernet."""
+        for name in texts:
+            if name != "import":
+                faults.add(f"[keys] {name}: {secrets_file}: unknown key; see videod.ini(5)")
         try:
             return v.seal(_expand(texts.get("import", "").strip()))
         except ValueError as error:
-            raise ConfigError(f"[keys] import: {secrets_file}: must be {error}") from None
+            faults.add(f"[keys] import: {secrets_file}: must be {error}")
+            return ""
 
-    def _check_together(self, made: Settings) -> None:
-        lists = [made.queue, made.batch_queue, made.abnormal_queue]
-        what = ""
-        if len(set(lists)) < len(lists):
-            what = "queue, batch_queue, abnormal_queue: must be three names"
-        elif any(name.startswith(made.prefix) for name in lists):
-            what = f"queue, batch_queue, abnormal_queue: must not begin with {made.prefix}, which is the prefix"
-        elif made.group and not made.user:
-            what = "group: needs user beside it"
-        elif made.lease <= 0:
-            what = "lease: must be longer than 0"
-        elif 0 < made.memory_per_job < LEAST_MEMORY:
-            what = "memory_per_job: must be 768M or more, or 0"
-        if what:
-            name, _, why = what.partition(": ")
-            raise ConfigError(f"[{made.env}] {name}: {self.file}: {why}")
-        if made.web.preset not in made.presets:
-            raise ConfigError(f"[web] preset: {self.file}: must be one of {', '.join(sorted(made.presets))}")
-        if made.web.user_header and not made.web.trusted_proxies:
-            raise ConfigError(f"[web] user_header: {self.file}: needs trusted_proxies beside it")
-        if made.redis == "embedded" and len(embedded_socket(made)) > 100:
-            raise ConfigError(f"[{made.env}] state_dir: {self.file}: must be shorter: a socket's path holds 107 bytes")
+
+def _secret(secrets_file: str, faults: Faults) -> dict[str, dict[str, str]]:
+    """The sections of the secrets file."""
+    if not secrets_file:
+        return {}
+    try:
+        if os.stat(secrets_file).st_mode & 0o077:
+            faults.add(f"secrets_file: {secrets_file}: others can read it: chmod 600 it")
+            return {}
+        secret = form.sections(secrets_file)
+    except OSError as error:
+        faults.add(f"secrets_file: {secrets_file}: {error.strerror}")
+        return {}
+    except ConfigError as error:
+        faults.add(str(error))
+        return {}
+    for section, texts in secret.items():
+        kind = _NAMED.get(section.partition(" ")[0])
+        if section == "keys":
+            continue
+        if kind not in (Storage, Source, Recorder) or " " not in section:
+            faults.add(f"[{section}]: {secrets_file}: unknown section; see videod.ini(5)")
+            continue
+        for line in form.unknown(texts, options(kind), section, secrets_file):
+            faults.add(line)
+    return secret
+
+
+def _merged(
+    sections: Mapping[str, Mapping[str, str]], secret: Mapping[str, Mapping[str, str]]
+) -> Mapping[str, Mapping[str, str]]:
+    return {**sections, **{name: {**sections.get(name, {}), **texts} for name, texts in secret.items()}}
+
+
+def _together(made: Settings) -> Iterator[tuple[str, tuple[str, ...], str]]:
+    """Which keys do not go together: section, keys, why."""
+    lists, env = ("queue", "batch_queue", "abnormal_queue"), made.env
+    names = [made.queue, made.batch_queue, made.abnormal_queue]
+    if len(set(names)) < len(names):
+        yield env, lists, "must be three names"
+    elif any(name.startswith(made.prefix) for name in names):
+        yield env, lists, f"must not begin with {made.prefix}, which is the prefix"
+    if made.group and not made.user:
+        yield env, ("group",), "needs user beside it"
+    if made.lease <= 0:
+        yield env, ("lease",), "must be longer than 0"
+    if 0 < made.memory_per_job < LEAST_MEMORY:
+        yield env, ("memory_per_job",), "must be 768M or more, or 0"
+    if made.web.preset not in made.presets:
+        yield "web", ("preset",), f"must be one of {', '.join(sorted(made.presets))}"
+    if made.web.user_header and not made.web.trusted_proxies:
+        yield "web", ("user_header",), "needs trusted_proxies beside it"
+    if made.redis == "embedded" and len(embedded_socket(made)) > 100:
+        yield env, ("state_dir",), "must be shorter: a socket's path holds 107 bytes"
 
 
 def embedded_socket(settings: Settings) -> str:
@@ -203,36 +256,29 @@ def find_file(given: str | None) -> str:
 
 def load(file: str) -> Config:
     """Read a whole ini and check its sections and keys; ConfigError with one line otherwise."""
-    sections = _sections(file)
+    sections = form.sections(file)
+    if faults := _form(sections, file):
+        raise ConfigError(faults[0])
+    return Config(file, sections)
+
+
+def salvage(file: str) -> Config:
+    """Read what can be read of an ini, and all that is wrong with its form."""
+    try:
+        sections = form.sections(file)
+    except ConfigError as error:
+        sections = form.sections_left(file)
+        return Config(file, sections, (str(error), *_form(sections, file)), torn=True)
+    return Config(file, sections, tuple(_form(sections, file)))
+
+
+def _form(sections: Mapping[str, Mapping[str, str]], file: str) -> list[str]:
+    found = []
     for section, texts in sections.items():
         kind = _PLAIN.get(section) or _NAMED.get(section.partition(" ")[0])
         plain = section in ("DEFAULT", *ENVIRONMENTS, *_PLAIN)
         if not plain and (kind is None or " " not in section):
-            raise ConfigError(f"[{section}]: {file}: unknown section; see videod.ini(5)")
-        _refuse_unknown(texts, options(kind or Settings), section, file)
-    return Config(file, sections)
-
-
-def _sections(file: str) -> dict[str, dict[str, str]]:
-    # a default_section that no file can name: [DEFAULT] is read like any other and merged by Config
-    parser = configparser.RawConfigParser(default_section="\n", delimiters=("=",), empty_lines_in_values=False)
-    try:
-        with open(file, encoding="utf-8") as ini:
-            parser.read_file(ini, source=file)
-    except FileNotFoundError:
-        raise ConfigError(f"no configuration: {file}: create it, or name one with -c") from None
-    except OSError as error:
-        raise ConfigError(f"cannot read the configuration: {file}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"cannot read the configuration: {file}: it is not UTF-8") from None
-    except configparser.Error as error:
-        raise ConfigError(f"cannot read the configuration: {file}: {' '.join(str(error).split())}") from None
-    return {name: dict(parser.items(name)) for name in parser.sections()}
-
-
-def _refuse_unknown(texts: Mapping[str, str], declared: Mapping[str, Any], section: str, file: str) -> None:
-    for key in texts:
-        if key not in declared:
-            near = difflib.get_close_matches(key, declared, n=1)
-            guess = f", did you mean '{near[0]}'?" if near else "; see videod.ini(5)"
-            raise ConfigError(f"[{section}] {key}: {file}: unknown key{guess}")
+            found.append(f"[{section}]: {file}: unknown section; see videod.ini(5)")
+        else:
+            found += form.unknown(texts, options(kind or Settings), section, file)
+    return found
