@@ -182,9 +182,21 @@ def test_a_dry_run_refuses_what_an_import_would(daemon: Daemon, r) -> None:
     daemon.start()
     path = daemon.folder / "a.csv"
     path.write_text("server,user,password\n192.0.2.1,admin,x\n")
-    for more in ([], ["--dry-run"]):
-        made = daemon.command("import", str(path), "-e", "prod", *more)
-        assert made.returncode == 6 and "[keys] import" in made.stderr and made.stderr.count("\n") == 1
+    made = daemon.command("import", str(path), "-e", "prod")
+    assert made.returncode == 6 and "[keys] import" in made.stderr and made.stderr.count("\n") == 1
+    # no password is kept, so its rows are judged all the same
+    for row, code in (("", 0), (",admin,x\n", 1)):
+        path.write_text(path.read_text() + row)
+        made = daemon.command("import", str(path), "-e", "prod", "--dry-run")
+        assert made.returncode == code and made.stdout.endswith(f"1 would be queued, {code} wrong\n"), made
+        assert "[keys] import" in made.stderr and made.stderr.count("\n") == 1
+    secret = daemon.folder / "secrets.ini"
+    secret.write_text("")
+    secret.chmod(0o600)
+    daemon.write(secrets_file=secret)
+    path.write_text("server,user,password\n192.0.2.1,admin,${x}\n")
+    made = daemon.command("import", str(path), "-e", "prod", "--dry-run")
+    assert made.returncode == 6 and "cannot hold the password" in made.stderr
     path.write_text("server\n192.0.2.1\n")
     made = daemon.command("import", str(path), "-e", "prod", "--dry-run")
     assert (made.returncode, made.stderr) == (0, "") and made.stdout.endswith("1 would be queued, 0 wrong\n")
@@ -193,9 +205,11 @@ def test_a_dry_run_refuses_what_an_import_would(daemon: Daemon, r) -> None:
 def test_wrong_commands(daemon: Daemon, r) -> None:
     prepare(daemon)
     (daemon.folder / "empty.csv").write_text("")
+    (daemon.folder / "notes.txt").write_text("call the museum\n")
     for argv, word in (
         (["import", "none.xlsx"], "cannot be read"),
         (["import", str(daemon.folder / "empty.csv")], "no row"),
+        (["import", str(daemon.folder / "notes.txt")], "neither .xlsx nor .csv"),
         (["report"], "name a file"),
         (["report", "--batch", "x"], "no import of this id"),
     ):

@@ -24,6 +24,9 @@ from videod.sources import logins, sheet
 from videod.sources.rows import Bad, Row, read
 from videod.vault import Vault, mark
 
+# what has no ending is read as CSV
+ENDINGS = ("", ".csv", ".xlsx", ".xlsm")
+
 
 @dataclass
 class Result:
@@ -66,7 +69,10 @@ def batch_of(rows: Iterable[Row]) -> str:
 
 def sound_rows(file: str, settings: Settings) -> tuple[list[Row], list[Bad]]:
     """The rows of a file, those apart that the daemon would refuse."""
-    rows, bad = read(sheet.rows(Path(file)), datetime.now().astimezone().date())
+    path = Path(file)
+    if path.suffix.lower() not in ENDINGS:
+        raise UsageError(f"neither .xlsx nor .csv: {file}: save it as one of them")
+    rows, bad = read(sheet.rows(path), datetime.now().astimezone().date())
     sound = []
     for row in rows:
         try:
@@ -79,11 +85,16 @@ def sound_rows(file: str, settings: Settings) -> tuple[list[Row], list[Bad]]:
 
 
 def _rehearse(rows: list[Row], here: Place) -> None:
-    """Raise what `_queue` would."""
+    """Raise what `_queue` would, but for want of a place for passwords: none is kept."""
     with contextlib.suppress(NotRunning, RedisAway):  # then no node lives that would lack the key
         _vault(rows, here.settings, Imports(here.settings, connect(here.settings)))
-    if not here.settings.import_key and (found := _logins(rows)):
+    if here.settings.import_key or not (found := _logins(rows)):
+        return
+    if here.settings.secrets_file:
         logins.planned(here.settings, found)
+    else:
+        text = "set it, or [keys] import in it, before these rows are queued: their passwords have to be kept somewhere"
+        print(f"videod: [{here.settings.env}] secrets_file: {here.settings.file}: {text}", file=sys.stderr)
 
 
 def _logins(rows: list[Row]) -> dict[str, tuple[str, str]]:
