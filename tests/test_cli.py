@@ -336,6 +336,7 @@ def test_list_show_dead_drop(daemon: Daemon, r) -> None:
     states = {job["id"]: job["state"] for job in json.loads(daemon.command("list", "--json").stdout)}
     assert states == {"bad": "dead", "long": "running", "wait": "waiting"}
     assert [j["id"] for j in json.loads(daemon.command("list", "--state", "dead", "--json").stdout)] == ["bad"]
+    assert "one of waiting, running" in one_line(daemon.command("list", "--state", "duplicate"))
     shown = daemon.command("list").stdout + daemon.command("show", "wait").stdout
     assert "wait" in shown and "pw" not in shown and "abc" not in shown
     assert json.loads(daemon.command("show", "long", "--json").stdout)["node"] == daemon.node
@@ -382,6 +383,9 @@ def test_log_of_one_job_and_following(daemon: Daemon, r) -> None:
     lines = daemon.command("log", "a").stdout.splitlines()
     assert len(lines) == 2
     assert all(" job=a " in line for line in lines)
+    assert (daemon.command("log", "a", "-n", "0").returncode, daemon.command("log", "-n", "0").returncode) == (0, 0)
+    done = daemon.command("log", "nobody")
+    assert (done.returncode, done.stdout) == (1, "") and "no line of this id: nobody" in one_line(done)
     argv = [sys.executable, "-m", "videod", "-c", str(daemon.ini), "log", "-f", "late"]
     follower = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
     try:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import shtab
 
-from videod.cli.jobs import STATES
 from videod.config import ENVIRONMENTS
+from videod.jobqueue.search import STATES
 
 # what the parser leaves to the commands to check, so that the error says more
 _WORDS = {"env": ENVIRONMENTS, "state": STATES}

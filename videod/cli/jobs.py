@@ -9,11 +9,9 @@ from typing import Any
 
 from videod.cli.where import browse
 from videod.errors import UsageError, VideodError
-from videod.jobqueue.search import WAITING, waiting
+from videod.jobqueue.search import STATES, WAITING, waiting
 from videod.logs import visible
 from videod.redact import hide_message
-
-STATES = ("running", "waiting", "retry", "requeued", "done", "dead", "cancelled", "duplicate")
 
 
 def list_(arguments: argparse.Namespace) -> int:

@@ -21,7 +21,10 @@ def log(arguments: argparse.Namespace) -> int:
     path = settings.debug_log
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
-            lines = deque((line for line in file if _wanted(line, arguments.id)), maxlen=arguments.lines)
+            found = Counted(line for line in file if _wanted(line, arguments.id))
+            lines = deque(found, maxlen=arguments.lines)
+            if arguments.id and not found.count and not arguments.follow:
+                raise VideodError(f"no line of this id: {arguments.id}: {path}: older ones may lie beside it")
             if arguments.json:
                 print(json.dumps([line.rstrip("\n") for line in lines]))
                 return 0
@@ -36,6 +39,18 @@ def log(arguments: argparse.Namespace) -> int:
     except OSError as error:
         raise VideodError(f"cannot read the log: {path}: {error.strerror}") from None
     return 0
+
+
+class Counted:
+    """Hands on what there is and counts it: of the last lines none may be asked for."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._lines, self.count = lines, 0
+
+    def __iter__(self) -> Iterator[str]:
+        for line in self._lines:
+            self.count += 1
+            yield line
 
 
 def _wanted(line: str, ident: str | None) -> bool:
