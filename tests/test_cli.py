@@ -42,6 +42,29 @@ def test_without_a_daemon(daemon: Daemon, verb: tuple[str, ...]) -> None:
     assert done.stdout == ""
 
 
+def test_a_failure_is_one_document_with_json(daemon: Daemon) -> None:
+    daemon.write(max_worker="many")
+    cases = [(6, ("start", "prod")), (6, ("check", "prod")), (2, ("list", "--bogus")), (2, ("start", "nowhere"))]
+    cases += [(6, ("reload", "prod"))]
+    told = [(code, daemon.command(*argv, "--json")) for code, argv in cases]
+    daemon.write(max_worker=1)
+    told += [(3, daemon.command(verb, "--json")) for verb in ("status", "list", "reload")]
+    daemon.start()
+    told += [
+        (1, daemon.command(*argv, "x", "--json")) for argv in (("show",), ("retry",), ("dead", "--drop"), ("log",))
+    ]
+    told.append((1, daemon.command("start", "prod", "--json")))
+    for code, done in told:
+        line = one_line(done).removeprefix("videod: ").rstrip("\n")
+        assert (done.returncode, json.loads(done.stdout)["error"]) == (code, {"code": code, "message": line})
+    cancelled = daemon.command("cancel", "x", "--json")
+    assert json.loads(cancelled.stdout) == {"id": "x", "cancelled": False, "state": ""}
+    full = f"{sys.executable} -m videod -c {daemon.ini} show x --json > /dev/full"
+    done = subprocess.run(["sh", "-c", full], capture_output=True, text=True)
+    assert done.returncode == 1
+    one_line(done)
+
+
 def test_stop_without_a_daemon_is_no_error(daemon: Daemon) -> None:
     assert daemon.command("stop").returncode == 0
     assert daemon.command("stop", "prod").returncode == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import sys
 
@@ -13,31 +15,45 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     _open_closed()
     from videod.cli.parser import build
-    from videod.logs import visible
 
-    arguments = build().parse_args(argv)
+    given = sys.argv[1:] if argv is None else argv
+    # until it is parsed we can but guess
+    as_json = "--json" in given
     try:
+        arguments = build().parse_args(given)
+        as_json = getattr(arguments, "json", False)
         code: int = arguments.run(arguments)
         sys.stdout.flush()
         return code
     except VideodError as error:
-        _drop_output()
-        print(f"videod: {visible(hide(' '.join(str(error).split())))}", file=sys.stderr)
-        return error.exit_code
+        return _fail(str(error), error.exit_code, as_json=as_json)
     except (KeyboardInterrupt, Cancelled):
         return 130
-    except OSError as error:
+    except BrokenPipeError:  # the reader of our output left
         _drop_output()
-        if isinstance(error, BrokenPipeError):  # the reader of our output left
-            return 1
-        print(f"videod: {error.strerror}: {error.filename or 'system'}: check it and try again", file=sys.stderr)
         return 1
+    except OSError as error:
+        text = f"{error.strerror}: {error.filename or 'system'}: check it and try again"
+        return _fail(text, 1, as_json=as_json)
     except Exception as error:
         if "VIDEOD_DEBUG" in os.environ:
             raise
-        fault = visible(hide(" ".join(f"{type(error).__name__}: {error}".split())))
-        print(f"videod: internal fault: {fault}: set VIDEOD_DEBUG=1 for the stack and report it", file=sys.stderr)
-        return 1
+        text = f"internal fault: {type(error).__name__}: {error}: set VIDEOD_DEBUG=1 for the stack and report it"
+        return _fail(text, 1, as_json=as_json)
+
+
+def _fail(text: str, code: int, *, as_json: bool) -> int:
+    """One line on stderr, and with --json the document on stdout, too."""
+    from videod.logs import visible
+
+    _drop_output()
+    line = visible(hide(" ".join(text.split())))
+    print(f"videod: {line}", file=sys.stderr)
+    if as_json:
+        with contextlib.suppress(OSError):
+            print(json.dumps({"error": {"code": code, "message": line}}))
+        _drop_output()
+    return code
 
 
 def _open_closed() -> None:

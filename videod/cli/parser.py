@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import NoReturn, TypeAlias
 
 from videod import __version__
+from videod.errors import UsageError
 
 ENV_HELP = "dev, local or prod (default: $VIDEOD_ENV, else the one that runs here)"
 
@@ -18,14 +19,14 @@ class Parser(argparse.ArgumentParser):
     """An ArgumentParser whose errors have the one form of all our errors."""
 
     def error(self, message: str) -> NoReturn:
-        """One line, exit 2."""
+        """UsageError, one line."""
         # of all verbs that there are, argparse's list is longer than a line
         if found := re.match(r"argument COMMAND: invalid choice: '([^']*)' \(choose from (.*)\)", message):
             verbs = re.findall(r"[\w-]+", found[2])
             near = [verb for verb in verbs if found[1] and verb.startswith(found[1])]
             near = near or difflib.get_close_matches(found[1], verbs, 1, 0.5)
             message = f"no command of this name: {found[1]}" + (f": did you mean '{near[0]}'?" if near else "")
-        self.exit(2, f"videod: {message}: command line: see {self.prog} --help\n")
+        raise UsageError(f"{message}: command line: see {self.prog} --help")
 
 
 Verbs: TypeAlias = "argparse._SubParsersAction[Parser]"
