@@ -150,6 +150,35 @@ def test_what_only_a_job_would_find_out_is_found_at_once(tmp_path: Path, section
     assert str(error.value) == f"[{section}] {line.partition(' ')[0]}: {file}: must be {said}"
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[storage ftp]", "[storage ftp]: {}: what stands behind storage must be one of s3, gs, az, rclone"),
+        (
+            "[preset ]",
+            "[preset ]: {}: what stands behind preset must be a name of letters, digits, . _ and -, up to 64",
+        ),
+        ("[source x y]", "[source x y]: {}: what stands behind source must be names, *.example.org"),
+        ("batch_reply_prefix = videod:x", "[prod] batch_reply_prefix: {}: must not begin with videod:, which"),
+    ],
+)
+def test_sections_that_would_mean_nothing_are_refused(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "videod.ini"
+    file.write_text(f"[prod]\n{text}\n")
+    with pytest.raises(ConfigError) as error:
+        load(str(file)).settings("prod")
+    assert str(error.value).startswith(said.format(file))
+
+
+def test_a_comment_within_a_value_ends_it_not(tmp_path: Path) -> None:
+    file = tmp_path / "videod.ini"
+    file.write_text("[prod]\n[source h]\nheader = A: 1\n  # B: 2\n\t; C: 3\n  D: 4\n[preset x]\nno\n")
+    with pytest.raises(ConfigError, match=r"\[line *8\]"):
+        load(str(file))
+    file.write_text(file.read_text().replace("no\n", ""))
+    assert load(str(file)).settings("prod").sources["h"].header == ("A: 1", "D: 4")
+
+
 def test_an_unreadable_ini_is_named(tmp_path: Path) -> None:
     for path, words in ((tmp_path / "none.ini", "create it"), (tmp_path, "directory")):
         with pytest.raises(ConfigError, match=words):

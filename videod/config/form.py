@@ -5,10 +5,14 @@ from __future__ import annotations
 import configparser
 import contextlib
 import difflib
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from videod.config import hosts as rules
 from videod.errors import ConfigError
+
+STORES = ("s3", "gs", "az", "rclone")
 
 
 def sections(file: str) -> dict[str, dict[str, str]]:
@@ -16,7 +20,7 @@ def sections(file: str) -> dict[str, dict[str, str]]:
     parser = _parser(strict=True)
     try:
         with open(file, encoding="utf-8") as ini:
-            parser.read_file(ini, source=file)
+            parser.read_file(_lines(ini), source=file)
     except FileNotFoundError:
         raise ConfigError(f"no configuration: {file}: create it, or name one with -c") from None
     except OSError as error:
@@ -33,7 +37,7 @@ def sections_left(file: str) -> dict[str, dict[str, str]]:
     parser = _parser(strict=False)
     with contextlib.suppress(OSError, UnicodeDecodeError, configparser.Error), open(file, encoding="utf-8") as ini:
         try:
-            parser.read_file(ini)
+            parser.read_file(_lines(ini))
         except configparser.ParsingError as error:
             if isinstance(error, configparser.MissingSectionHeaderError):
                 return {}
@@ -46,6 +50,34 @@ def _parser(*, strict: bool) -> configparser.RawConfigParser:
     return configparser.RawConfigParser(
         default_section="\n", delimiters=("=",), empty_lines_in_values=False, strict=strict
     )
+
+
+def _lines(ini: Iterable[str]) -> Iterator[str]:
+    """Without comments within values, which would end them for the parser. Later lines keep their number."""
+    left_out = 0
+    for line in ini:
+        inside = line[:1].isspace()
+        if inside and line.lstrip().startswith(("#", ";")):
+            left_out += 1
+            continue
+        if not inside:
+            yield from ["\n"] * left_out
+            left_out = 0
+        yield line
+
+
+def untitled(kind: str, title: str) -> str:
+    """What the title of a section `[kind title]` must be; '' where it is that."""
+    if kind == "storage" and title not in STORES:
+        return f"one of {', '.join(STORES)}"
+    if kind == "preset" and not re.fullmatch(r"[\w.-]{1,64}", title):
+        return "a name of letters, digits, . _ and -, up to 64"
+    if kind == "source":
+        try:
+            rules.parse(title)
+        except ValueError as error:
+            return str(error)
+    return ""
 
 
 def unknown(texts: Mapping[str, str], declared: Mapping[str, Any], section: str, file: str) -> Iterator[str]:

@@ -172,6 +172,8 @@ def _together(made: Settings) -> Iterator[tuple[str, tuple[str, ...], str]]:
         yield env, lists, "must be three names"
     elif any(name.startswith(made.prefix) for name in names):
         yield env, lists, f"must not begin with {made.prefix}, which is the prefix"
+    elif made.batch_reply_prefix.startswith(made.prefix):
+        yield env, ("batch_reply_prefix",), f"must not begin with {made.prefix}, which is the prefix"
     if made.group and not made.user:
         yield env, ("group",), "needs user beside it"
     if made.lease <= 0:
@@ -275,10 +277,13 @@ def salvage(file: str) -> Config:
 def _form(sections: Mapping[str, Mapping[str, str]], file: str) -> list[str]:
     found = []
     for section, texts in sections.items():
-        kind = _PLAIN.get(section) or _NAMED.get(section.partition(" ")[0])
+        name, _, title = section.partition(" ")
+        kind = _PLAIN.get(section) or _NAMED.get(name)
         plain = section in ("DEFAULT", *ENVIRONMENTS, *_PLAIN)
         if not plain and (kind is None or " " not in section):
             found.append(f"[{section}]: {file}: unknown section; see videod.ini(5)")
+        elif not plain and (allowed := form.untitled(name, title)):
+            found.append(f"[{section}]: {file}: what stands behind {name} must be {allowed}")
         else:
             found += form.unknown(texts, options(kind or Settings), section, file)
     return found
