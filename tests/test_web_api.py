@@ -358,6 +358,12 @@ def test_a_search_ends_whatever_there_is(r, search: Search) -> None:
     records(r, 2000, MOST_RECORDS + 100)
     found = search.find(Wanted(), 10)
     assert not found.complete and len(found.jobs) == 10 and found.before
+    # of those not all are looked at; a typed id, and what happened last, are
+    hidden = {f"j{n}" for n in range(MOST_RECORDS)} - {job["id"] for job in search.find(Wanted(text="j"), 3000).jobs}
+    one, two = sorted(hidden, key=lambda ident: (len(ident), ident))[-2:]  # in no other's id
+    r.xadd("videod:events", {"id": one, "json": "{}"})
+    assert one in {job["id"] for job in search.find(Wanted(text="j"), 3000).jobs}
+    assert [job["id"] for job in search.find(Wanted(text=two), 10).jobs] == [two]
 
 
 def test_what_waits_and_since_when(r, search: Search) -> None:

@@ -27,6 +27,8 @@ STATES = ("waiting", "running", "retry", "requeued", "done", "dead", "cancelled"
 PAGE = 500
 # records that one search looks at; with a text their messages are read, which may be long
 MOST_RECORDS, MOST_READ, READ_AT_ONCE = 20_000, 2_000, 20
+# events whose jobs are looked at before all others
+LATEST = 2000
 # entries of the stream that are looked through for the events of one job
 MOST_EVENTS = 20_000
 
@@ -87,18 +89,21 @@ class Search:
         fields = (*BRIEF, "message") if wanted.text else BRIEF
         # messages may be long: not many at once
         step = READ_AT_ONCE if wanted.text else PAGE
-        pages = (keys[n : n + step] for keys in self._keys(wanted.idents) for n in range(0, len(keys), step))
+        pages = (keys[n : n + step] for keys in self._keys(wanted) for n in range(0, len(keys), step))
         for keys in pages:
             rows = self._connection.many([("HMGET", key, *fields) for key in keys])
             for key, values in zip(keys, rows, strict=True):
                 if record := brief(zip(fields, values, strict=True)):
                     yield {"id": text_of(key)[len(self._names.job("")) :], **record}
 
-    def _keys(self, idents: Sequence[str] | None) -> Iterator[list[bytes]]:
-        if idents is not None:
-            yield [self._names.job(ident).encode() for ident in idents]
+    def _keys(self, wanted: Wanted) -> Iterator[list[bytes]]:
+        """What Redis finds comes in no order: before it what is most likely meant, since not all may be looked at."""
+        if wanted.idents is not None:
+            yield [self._names.job(ident).encode() for ident in wanted.idents]
             return
-        cursor, seen = 0, set[bytes]()
+        cursor, first = 0, self._first(wanted)
+        seen = set(first)
+        yield first
         while True:
             found = self._connection.call("SCAN", cursor, "MATCH", glob(self._names.job("")) + "*", "COUNT", PAGE)
             cursor, keys = int(found[0]), [key for key in dict.fromkeys(found[1]) if key not in seen]
@@ -107,6 +112,13 @@ class Search:
                 yield keys
             if cursor == 0:
                 return
+
+    def _first(self, wanted: Wanted) -> list[bytes]:
+        """The job whose id was typed, and those of which something happened last."""
+        rows = self._connection.call("XREVRANGE", self._names.events, "+", "-", "COUNT", LATEST)
+        idents = (dict(zip(flat[::2], flat[1::2], strict=True)).get(b"id", b"") for _, flat in rows)
+        named = [wanted.text.encode()] if wanted.text else []
+        return [self._names.job("").encode() + ident for ident in dict.fromkeys([*named, *idents]) if ident]
 
     def whole(self, ident: str) -> dict[str, Any] | None:
         """All that is known of a job, secrets of its message hidden; None where nothing is."""
