@@ -14,6 +14,15 @@ from videod.fields import Fields
 from videod.job import Job
 from videod.media.model import Source
 from videod.process import Tools
+from videod.progress import Progress
+
+
+class Checked(Progress):
+    """What it is told is a part of a stage."""
+
+    def update(self, fraction: float, speed: str = "") -> None:
+        assert 0 <= fraction <= 1
+        super().update(fraction, speed)
 
 
 class Attempt:
@@ -21,7 +30,7 @@ class Attempt:
 
     def __init__(self, tools: Tools, folder: Path, **keys: str) -> None:
         self.tools, self.scratch, self.settings = tools, tools.scratch, settings_of(folder, **keys)
-        self.log = self.progress = self
+        self.log, self.progress = self, Checked(lambda stage, percent, speed: None)
         self.said: list[str] = []
         self.fetched_bytes = 0
         self.cache = None
@@ -29,12 +38,6 @@ class Attempt:
 
     def info(self, text: str) -> None:
         self.said.append(text)
-
-    def begin(self, stage: str, share: float) -> None:
-        return
-
-    def update(self, fraction: float, speed: str = "") -> None:
-        assert 0 <= fraction <= 1
 
     @property
     def ctx(self) -> Context:
