@@ -50,7 +50,6 @@ class Pages:
     def __init__(self, settings: Settings, connection: Connection) -> None:
         self._settings, self._connection = settings, connection
         self._names = Names.of(settings)
-        self._keep = round(settings.web.keep_results * 1000)
         self._submit, self._quota, self._tries = Script("submit"), Script("quota"), Script("tries")
         self._peek = Script("peek")
         self._lock = threading.Lock()
@@ -65,12 +64,16 @@ class Pages:
         names = self._names
         fields = ("owner", page.owner, "name", page.name, "upload", page.upload, "message", page.message, "at", stamp())
         keys = (names.page(page.id), names.pages(page.owner), names.queue_of(node) if node else names.queue)
-        answer = self._connection.run(self._submit, keys, (page.id, self._keep, page.message, *fields), durable=True)
+        answer = self._connection.run(self._submit, keys, (page.id, page.message, *fields), durable=True)
         return bool(answer == b"queued")
 
     def page(self, ident: str) -> Page | None:
         """The page of a job; None where there is none, or not any more."""
         return self._pages([ident]).get(ident)
+
+    def stay(self, ident: str) -> None:
+        """Let the page of a job that was queued again last until its end; upkeep.py lets it expire then."""
+        self._connection.call("PERSIST", self._names.page(ident))
 
     def of(self, owner: str, most: int, besides: str = "") -> list[Page]:
         """The latest pages of an owner, newest first; none of the kind `besides`."""

@@ -29,7 +29,8 @@ DIRECT = (
         "LRANGE",
         "LREM",
     ),
-    *("EXISTS", "PEXPIRE", "SCAN", "SET", "WAIT", "XRANGE", "XREAD", "XREVRANGE", "ZCARD", "ZRANGE"),
+    *("EXISTS", "PERSIST", "PEXPIRE", "PTTL", "SCAN", "SET", "WAIT", "XRANGE", "XREAD", "XREVRANGE", "ZCARD", "ZRANGE"),
+    "ZREM",
 )
 # without these none of this can be asked
 BASIC = ("PING", "INFO", "EVAL", "EVALSHA", "CLIENT|SETNAME", "SELECT")

@@ -97,6 +97,7 @@ def retry(asked: Asked) -> tuple[int, Any]:
         raise Trouble(404, "There is no such job.", "It never came, or its record expired.")
     if answer != "queued":
         raise Trouble(409, f"The job is {answer}.", "Only what ended dead or was cancelled runs again.")
+    asked.site.pages.stay(ident)
     asked.site.log.info("web: %s: retry by %s", ident, asked.visitor.name)
     return 200, {"id": ident, "state": answer}
 
@@ -130,6 +131,8 @@ def again(site: Site, idents: list[str] | None, who: str) -> list[str]:
     letters = site.search.letters()
     wanted = letters if idents is None else [ident for ident in dict.fromkeys(idents) if ident in letters]
     done = [ident for ident in wanted if site.steer.retry(ident, letters[ident]) == "queued"]
+    for ident in done:
+        site.pages.stay(ident)
     site.log.info("web: %d dead messages queued again by %s", len(done), who)
     return done
 

@@ -163,6 +163,7 @@ def retry(request: Request, form: Form) -> Response:
         raise Trouble(409, "The file is not there any more.", "Please upload it again.")
     _charge(site, visitor.name)
     answer = site.steer.retry(page.id, site.search.letter(page.id))
+    site.pages.stay(page.id)
     site.log.info("web: %s: retry by %s: %s", page.id, visitor.name, answer)
     return RedirectResponse(f"/j/{page.id}", 303)
 

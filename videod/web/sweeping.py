@@ -11,14 +11,13 @@ import os
 import shutil
 import time
 from collections.abc import AsyncIterator
-from datetime import datetime
-from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.routing import Route
 
 from videod.errors import RedisAway
 from videod.events import FINAL
+from videod.jobqueue.upkeep import Lasting, Upkeep, unix
 from videod.web.site import Site
 from videod.web.trouble import Trouble
 from videod.web.uploads import IDENT, Upload
@@ -55,37 +54,31 @@ async def _now_and_then(site: Site) -> None:
 def sweep(site: Site, now: float | None = None) -> None:
     """Once. `now` in unix time. RedisAway, OSError."""
     at = time.time() if now is None else now
+    lasting = Upkeep(site.settings, site.connection).renew(at)
     for token in site.store.tokens():
-        if _over(site, token, at):
+        if _over(site, token, at, lasting):
             site.store.remove(token)
             site.log.info("web: upload %s…: expired", token[:6])
     keep = site.settings.web.keep_results
     for name in filter(IDENT.fullmatch, os.listdir(site.store.results) if keep else ()):
         with contextlib.suppress(FileNotFoundError):
-            if (site.store.results / name).lstat().st_mtime + keep < at:
+            if name not in lasting.jobs and (site.store.results / name).lstat().st_mtime + keep < at:
                 shutil.rmtree(site.store.results / name, ignore_errors=True)
                 site.log.info("web: %s: its results expired", name)
 
 
-def _over(site: Site, token: str, at: float) -> bool:
+def _over(site: Site, token: str, at: float, lasting: Lasting) -> bool:
     keep, upload = site.settings.web.keep_uploads, site.store.find(token)
     if upload is None:  # made at this moment, or left by a crash while it was
         with contextlib.suppress(FileNotFoundError):
             return 0 < keep < at - (site.store.folder / token).stat().st_mtime
-    if upload is None or not keep or site.store.expires(upload) >= at:
+    # several jobs may be made of one: a video and clips of it
+    if upload is None or not keep or site.store.expires(upload) >= at or token in lasting.uploads:
         return False
     if record := site.browse.job(upload.job):
-        return record["state"] in FINAL and _time(record.get("ended_at")) + keep < at
-    # queued and not taken yet: it stays as long as its page
+        return record["state"] in FINAL and unix(record.get("ended_at")) + keep < at
+    # it may have become a job since the pages were looked at
     return not site.pages.page(upload.job) and _is_free(site, upload)
-
-
-def _time(stamp: Any) -> float:
-    """Unix time; 0 where a record does not tell it."""
-    try:
-        return datetime.fromisoformat(str(stamp)).timestamp()
-    except (ValueError, OverflowError):
-        return 0.0
 
 
 def _is_free(site: Site, upload: Upload) -> bool:
