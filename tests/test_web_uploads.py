@@ -515,3 +515,42 @@ def test_what_expires(web: Web, client: Client, daemon: Daemon, video: Path, r) 
     until(lambda: not files(daemon), 10, "the source is gone")
     state = client.state(waiting)
     assert state["state"] == "done" and client.get(state["outputs"][0]["href"]).status == 404
+
+
+# ------------------------------------------------------------- who reads nothing
+def test_results_that_nobody_reads(web: Web, daemon: Daemon, client: Client, video: Path) -> None:
+    page = client.upload(video)
+    daemon.start()
+    (output,) = client.ended(page)["outputs"]
+    (file,) = (daemon.state / "web/results" / page.removeprefix("/j/")).glob("*.mp4")
+    os.truncate(file, 20 * MIB)
+    cookie = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+    asked = f"GET {output['href']} HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie}\r\n\r\n".encode()
+    with contextlib.ExitStack() as stack:
+        slow = [stack.enter_context(reading_nothing(web, asked)) for _ in range(40)]
+        statuses = [one.recv(12)[9:] for one in slow]
+        refused = statuses.count(b"429")
+        assert set(statuses) == {b"200", b"429"} and refused <= 8
+        assert client.ask("HEAD", output["href"]).status == 200
+        # each is ended, though it still reads nothing, and makes room for others
+        until(lambda: connections(web, slow) == refused, 20, "the connections are gone")
+    assert len(client.get(output["href"]).data) == 20 * MIB
+
+
+def connections(web: Web, of: list[socket.socket]) -> int:
+    """How many of these the process still holds."""
+    ports = {f"{one.getsockname()[1]:04X}" for one in of}
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    # without an inode it is the kernel's alone
+    held = [row for row in rows if row[1].endswith(f":{web.port:04X}") and row[9] != "0"]
+    return len({row[2][-4:] for row in held} & ports)
+
+
+@contextlib.contextmanager
+def reading_nothing(web: Web, asked: bytes) -> Iterator[socket.socket]:
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        one.settimeout(10)
+        one.connect(("127.0.0.1", web.port))
+        one.sendall(asked)
+        yield one

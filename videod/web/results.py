@@ -10,15 +10,20 @@ from email.utils import formatdate
 from typing import Any
 from urllib.parse import quote
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
 
+from videod.web.access import visitor
 from videod.web.jobs import file_of, outputs_of, page_of, shown_state
 from videod.web.site import Site, site_of
 from videod.web.trouble import Trouble, missing
 
-BLOCK = 256 << 10
+# more of a result is never held for who reads it slowly
+BLOCK = 64 << 10
+# of which nothing could be sent for so long, as a player that pauses leaves it, is ended: it asks for the rest
+IDLE_SECONDS = 60.0
 MOST_DOCUMENT = 1 << 20
 TYPES = {".mp4": "video/mp4", ".mov": "video/quicktime", ".mkv": "video/x-matroska", ".ts": "video/mp2t"}
 TYPES |= {".jpg": "image/jpeg", ".vtt": "text/vtt; charset=utf-8"}
@@ -100,18 +105,36 @@ def _answer(request: Request, fd: int, headers: dict[str, str]) -> Response:
 
 
 class _File(StreamingResponse):
-    """Some bytes of an open file, which it closes."""
+    """Some bytes of an open file, which it closes; Trouble (429) where the visitor has too many already."""
 
     def __init__(self, fd: int, first: int, end: int, status: int, headers: dict[str, str]) -> None:
         super().__init__(_bytes(fd, first, end), status, headers)
-        self._fd = fd
+        self._fd, self._patience = fd, IDLE_SECONDS
 
-    async def __call__(self, *asgi: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
+        request = Request(scope)
+        site, who = site_of(request), visitor(request)
+        self._patience = min(IDLE_SECONDS, site.settings.stall_timeout or IDLE_SECONDS)
+        # without a login a browser is whoever it says
+        name = f"user {who.name}" if who and who.how != "browser" else f"address {site.access.address(request)}"
         try:
-            await super().__call__(*asgi)
+            with site.sending.one(name):
+                await super().__call__(scope, receive, send)
         finally:
             os.close(self._fd)
+
+    async def stream_response(self, send: Send) -> None:
+        """ClientDisconnect where nothing can be sent for too long."""
+
+        async def within(message: Message) -> None:
+            try:
+                async with asyncio.timeout(self._patience):
+                    await send(message)
+            except TimeoutError:
+                raise ClientDisconnect from None
+
+        await super().stream_response(within)
 
 
 async def _bytes(fd: int, first: int, end: int) -> AsyncIterator[bytes]:

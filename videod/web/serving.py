@@ -22,17 +22,21 @@ from videod.web.site import Site
 GRACE_SECONDS = 1
 # how long the head of a request may take, and how often that is looked at, in tenths of a second
 HEAD_SECONDS, LOOK_TICKS = 30.0, 10
+# of a connection that is closed, what is left goes out within so long: who reads nothing would hold it for ever
+LEFT_SECONDS = 60.0
 STOP = (signal.SIGTERM, signal.SIGINT)
 
 
 class _Server(uvicorn.Server):
     """Ends by our signals with exit code 0, says nothing of its own, and waits for no request for ever."""
 
-    def __init__(self, config: uvicorn.Config, patience: float) -> None:
+    def __init__(self, config: uvicorn.Config, stall: float) -> None:
         super().__init__(config)
-        self._patience = patience
+        self._patience, self._left = min(HEAD_SECONDS, stall or HEAD_SECONDS), min(LEFT_SECONDS, stall or LEFT_SECONDS)
         # connections that have not sent a whole head, and since when
         self._waiting: dict[Any, float] = {}
+        # connections that are closed, how much of their answer is not sent yet, and since when it is as much
+        self._leaving: dict[Any, tuple[int, float]] = {}
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second."""
@@ -48,6 +52,19 @@ class _Server(uvicorn.Server):
         for one, since in self._waiting.items():
             if now - since > self._patience:
                 one.transport.close()
+        self._end_unread(now)
+
+    def _end_unread(self, now: float) -> None:
+        """Closing waits until all is sent, which is for ever where nobody reads."""
+        before, self._leaving = self._leaving, {}
+        for one in self.server_state.connections:
+            if one.transport.is_closing():
+                left = one.transport.get_write_buffer_size()
+                was, since = before.get(one, (left, now))
+                self._leaving[one] = (left, since if left == was else now)
+        for one, (_, since) in self._leaving.items():
+            if now - since > self._left:
+                one.transport.abort()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -91,8 +108,7 @@ def serve(settings: Settings, connection: Connection, log: logging.Logger) -> in
         )
         _quiet()
         log.info("web: serving at %s, videos in %s", settings.web.listen, settings.web.folder)
-        patience = min(HEAD_SECONDS, settings.stall_timeout or HEAD_SECONDS)
-        asyncio.run(_Server(config, patience).serve(sockets=[listening.socket]))
+        asyncio.run(_Server(config, settings.stall_timeout).serve(sockets=[listening.socket]))
     log.info("web: stopped")
     return 0
 

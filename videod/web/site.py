@@ -24,6 +24,7 @@ from videod.jobqueue.steer import Steer
 from videod.web.access import FORM_TOKEN, Access
 from videod.web.hub import Hub
 from videod.web.looks import Looks
+from videod.web.sending import Sending
 from videod.web.trouble import Trouble
 from videod.web.uploads import Store
 
@@ -49,6 +50,7 @@ class Site:
     hub: Hub
     search: Search
     figures: Figures
+    sending: Sending
     log: logging.Logger
 
     @classmethod
@@ -57,7 +59,7 @@ class Site:
         browse, steer, pages = Browse(settings, connection), Steer(settings, connection), Pages(settings, connection)
         store, access = Store(settings), Access(settings)
         search, figures = Search(settings, connection, browse), Figures(settings, connection)
-        rooms = (browse, steer, pages, store, access, Looks(), Hub(pages.place), search, figures)
+        rooms = (browse, steer, pages, store, access, Looks(), Hub(pages.place), search, figures, Sending())
         return cls(settings, connection, *rooms, log)
 
 
