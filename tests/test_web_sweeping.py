@@ -138,6 +138,15 @@ def test_an_upload_stays_for_every_job_that_is_made_of_it(site: Site, r) -> None
     assert site.store.find(upload.token) is None
 
 
+def test_what_never_came_is_given_back(site: Site, r) -> None:
+    for got in (30, 100):
+        assert site.pages.charge("anna", size=100, files=1) == 0
+        uploaded(site, 100, got)
+    for _ in range(2):
+        sweep(site)
+        assert site.store.tokens() == [] and int(r.hget("videod:quota:anna", "bytes")) == 130
+
+
 def test_redis_away_takes_nothing(site: Site, redis_server: RedisServer) -> None:
     upload = uploaded(site)
     queued(site, 0, upload)

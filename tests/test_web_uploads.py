@@ -266,6 +266,26 @@ def test_limits_before_a_byte_is_taken(client: Client, daemon: Daemon) -> None:
     assert Client(client.web).create("a.mp4", 1).status == 201
 
 
+def test_what_was_announced_and_never_came_counts_no_more(client: Client, video: Path, r) -> None:
+    token = {"X-CSRF-Token": client.token()}
+    for _ in range(5):
+        place = place_of(client, 20 * MIB)
+        assert client.patch(place, 0, b"\0" * 1000).status == 204
+        assert client.ask("DELETE", place, headers={**TUS, **token}).status == 204
+        assert client.ask("DELETE", place, headers={**TUS, **token}).status == 404
+    (key,) = r.scan_iter("videod:quota:*")
+    assert int(r.hget(key, "bytes")) == 5000
+    place = place_of(client, 20 * MIB, "film.mp4")
+    assert client.patch(place, 0, b"<!DOCTYPE html>" + b"x" * 4985).status == 415
+    assert int(r.hget(key, "bytes")) == 10_000
+    # counted in a day that is over
+    place = place_of(client, MIB)
+    r.hset(key, "bytes", 7)
+    r.pexpire(key, 86_400_000 + 120_000)
+    assert client.ask("DELETE", place, headers={**TUS, **token}).status == 204
+    assert int(r.hget(key, "bytes")) == 7
+
+
 def test_so_many_jobs_a_day(client: Client, video: Path) -> None:
     for _ in range(3):
         client.upload(video)

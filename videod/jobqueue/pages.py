@@ -20,6 +20,8 @@ from videod.message import KEPT_BYTES
 
 DAY_MS = 86_400_000
 FILES_A_JOB = 10
+# an upload is made before it is counted, and by another clock
+SLACK_SECONDS = 60.0
 # how far into a list is looked for a place in line, and for how long what was seen is told to others
 DEEPEST, FRESH_SECONDS = 500, 1.0
 # of one owner, for those that are shown
@@ -51,7 +53,7 @@ class Pages:
         self._settings, self._connection = settings, connection
         self._names = Names.of(settings)
         self._submit, self._quota, self._tries = Script("submit"), Script("quota"), Script("tries")
-        self._peek = Script("peek")
+        self._peek, self._uncount = Script("peek"), Script("uncount")
         self._lock = threading.Lock()
         self._seen: dict[str, int] = {}
         self._looked = float("-inf")
@@ -136,6 +138,14 @@ class Pages:
         parts.append(("files", files, web.quota_jobs * FILES_A_JOB))
         arguments = (DAY_MS, *chain(*parts))
         return float(self._connection.run(self._quota, (self._names.quota(owner),), arguments)) / 1000
+
+    def give_back(self, owner: str, size: int, since: float) -> None:
+        """Bytes that were counted at `since` (unix time) and never came; nothing where that was another day of theirs.
+
+        May not be repeated.
+        """
+        arguments = (DAY_MS, round((since + SLACK_SECONDS) * 1000), "bytes", size)
+        self._connection.run(self._uncount, (self._names.quota(owner),), arguments)
 
     def tried(self, who: str, most: int, seconds: float, *, by: int = 1) -> float:
         """Count a try to log in; 0 where it is one of the first `most`, else the seconds until they are forgotten.

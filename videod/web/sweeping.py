@@ -18,9 +18,10 @@ from starlette.routing import Route
 from videod.errors import RedisAway
 from videod.events import FINAL
 from videod.jobqueue.upkeep import Lasting, Upkeep, unix
+from videod.web.giving_up import give_up
 from videod.web.site import Site
 from videod.web.trouble import Trouble
-from videod.web.uploads import IDENT, Upload
+from videod.web.uploads import IDENT
 
 EVERY_SECONDS = 600.0
 
@@ -56,8 +57,7 @@ def sweep(site: Site, now: float | None = None) -> None:
     at = time.time() if now is None else now
     lasting = Upkeep(site.settings, site.connection).renew(at)
     for token in site.store.tokens():
-        if _over(site, token, at, lasting):
-            site.store.remove(token)
+        if _over(site, token, at, lasting) and _removed(site, token):
             site.log.info("web: upload %s…: expired", token[:6])
     keep = site.settings.web.keep_results
     for name in filter(IDENT.fullmatch, os.listdir(site.store.results) if keep else ()):
@@ -78,13 +78,15 @@ def _over(site: Site, token: str, at: float, lasting: Lasting) -> bool:
     if record := site.browse.job(upload.job):
         return record["state"] in FINAL and unix(record.get("ended_at")) + keep < at
     # it may have become a job since the pages were looked at
-    return not site.pages.page(upload.job) and _is_free(site, upload)
+    return not site.pages.page(upload.job)
 
 
-def _is_free(site: Site, upload: Upload) -> bool:
-    """Whether nobody writes to it."""
-    try:
-        with site.store.part(upload):
-            return True
-    except Trouble:
-        return False
+def _removed(site: Site, token: str) -> bool:
+    if upload := site.store.find(token):
+        try:
+            give_up(site, upload)
+        except Trouble as trouble:  # somebody writes to it, or it has no file
+            if trouble.status != 404:
+                return False
+    site.store.remove(token)
+    return True

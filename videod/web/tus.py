@@ -21,6 +21,7 @@ from starlette.routing import Route
 
 from videod.errors import RedisAway
 from videod.web.access import require
+from videod.web.giving_up import give_up, given_up
 from videod.web.receiving import Receiver, body, complete, drop
 from videod.web.site import Site, site_of
 from videod.web.trouble import Trouble, too_much
@@ -123,8 +124,7 @@ async def remove(request: Request) -> Response:
     upload = _upload(request, "submit")
     if await run_in_threadpool(site.pages.page, upload.job):
         raise Trouble(409, "This upload is a job already.", "Cancel it on its page.")
-    with site.store.part(upload):
-        await run_in_threadpool(site.store.remove, upload.token)
+    await run_in_threadpool(give_up, site, upload)
     return Response(status_code=204)
 
 
@@ -147,7 +147,7 @@ async def _append(request: Request, site: Site, upload: Upload, offset: int) -> 
             await _receive(request, upload, part, wanted)
         except Trouble as trouble:
             if trouble.status == 415:
-                await run_in_threadpool(site.store.remove, upload.token)
+                await run_in_threadpool(given_up, site, upload)
             raise
         headers = {"Upload-Offset": str(part.offset)}
         if part.offset == upload.length:
