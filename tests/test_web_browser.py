@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import signal
 from pathlib import Path
@@ -166,6 +167,37 @@ def test_a_broken_upload_goes_on(
     eyes.at_job()
     (kept,) = uploads.glob("*/file")
     assert kept.read_bytes() == large.read_bytes() and had > 1 << 20
+
+
+def answered(page: Any, method: str, status: int) -> Any:
+    return page.expect_response(lambda told: (told.request.method, told.status) == (method, status))
+
+
+def test_stop_leaves_nothing_behind(eyes: Eyes, daemon: Daemon, video: Path) -> None:
+    page, uploads = eyes.page, daemon.state / "web/uploads"
+    page.goto(eyes.web.url)
+    held: list[Any] = []
+    page.route("**/files/*", lambda route: route.abort() if route.request.method == "PATCH" else route.continue_())
+    page.set_input_files("#files", str(video))
+    with answered(page, "POST", 201):
+        page.click("#send")
+    (file,) = uploads.glob("*/file")
+    with file.open("rb") as writer:  # as the server is, until it knows that nothing more comes
+        fcntl.flock(writer, fcntl.LOCK_EX)
+        with answered(page, "DELETE", 423):
+            page.click("#sending button")
+    with answered(page, "DELETE", 204):
+        pass
+    assert list(uploads.iterdir()) == []
+    # before its place is known
+    page.route("**/files", lambda route: held.append(route))
+    page.set_input_files("#files", str(video))
+    with page.expect_request(lambda asked: asked.method == "POST"):
+        page.click("#send")
+    page.click("#sending li:last-child button")
+    with answered(page, "DELETE", 204):
+        held[0].continue_()
+    assert list(uploads.iterdir()) == []
 
 
 def test_without_javascript(chromium: Any, web: Web, daemon: Daemon, video: Path) -> None:

@@ -69,6 +69,15 @@ function judge(request) {
   throw new Refused(detail, request.status);
 }
 
+// Take an upload away; the server may still be writing what came of it.
+async function giveUp(place) {
+  for (let wait = 0.2; wait < LONGEST_WAIT; wait *= 2) {
+    const { status } = await ask("DELETE", place, {});
+    if (status && status !== 423 && status < 500) return;
+    await sleep(wait);
+  }
+}
+
 class Item {
   constructor(file) {
     this.file = file;
@@ -116,11 +125,11 @@ class Item {
 
   stop() {
     if (this.ended) return;
-    const place = this.place;
     this.end("stopped", true);
-    this.request?.abort();
     remember(key(this.file), null);
-    if (place) ask("DELETE", place, {});
+    if (!this.place) return; // what is created at this moment is given up as soon as its place is known
+    this.request?.abort();
+    giveUp(this.place);
   }
 
   link(page) {
@@ -141,6 +150,7 @@ class Item {
     if (request.status !== 201) { this.why = judge(request); return false; }
     this.place = request.getResponseHeader("Location");
     this.offset = 0;
+    if (this.ended) { await giveUp(this.place); return true; }
     remember(key(this.file), this.place);
     return true;
   }
