@@ -334,6 +334,26 @@ def test_no_room_that_the_disk_does_not_tell(web: Web, client: Client, daemon: D
         assert web.stop() == 0
 
 
+def test_what_is_announced_has_room_together(web: Web, client: Client, daemon: Daemon, tmp_path: Path) -> None:
+    web.stop()
+    with small(tmp_path / "full", "64m") as folder:
+        daemon.sections = f"[web]\nfolder = {folder}\n"
+        daemon.write(min_free=0)
+        web.start()
+        token = {"X-CSRF-Token": client.token()}
+        with ThreadPoolExecutor(4) as many:
+            all_ = [*many.map(lambda _: client.create("a.mp4", 20 * MIB, **token), range(4))]
+        assert sorted(done.status for done in all_) == [201, 201, 201, 507]
+        place = next(done.headers["location"] for done in all_ if done.status == 201)
+        assert client.patch(place, 0, bytes(20 * MIB)).status == 204  # what has come is counted once
+        assert client.create("a.mp4", 20 * MIB, **token).status == 507
+        assert client.create("a.mp4", 2 * MIB, **token).status == 201
+        for file in folder.glob("uploads/*/file"):  # nobody goes on with them
+            os.utime(file, (0, time.time() - 3600))
+        assert client.create("a.mp4", 20 * MIB, **token).status == 201
+        assert web.stop() == 0
+
+
 def test_no_room(web: Web, client: Client, daemon: Daemon) -> None:
     place = place_of(client, 1000)
     web.stop()

@@ -14,7 +14,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,6 +29,8 @@ FILE, INFO, LOCK = "file", "info.json", ".lock"
 LONGEST_NAME = 255
 # at once, of one user: each is a folder until it expires, and who uploads needs a few
 MOST_UNFINISHED = 100
+# so long after its last byte an upload counts as one that goes on
+SENT_SECONDS = 600.0
 FULL = "There is no room for this file here at the moment."
 GOES_ON, LATER = "Try again later: it goes on from where it stopped.", "Try again later, or ask whoever runs this site."
 
@@ -83,8 +85,8 @@ class Store:
 
     def __init__(self, settings: Settings) -> None:
         self._web, self._least_free = settings.web, settings.min_free
-        # who owns what was seen in the folder
-        self._owners: dict[str, str] = {}
+        # what was seen in the folder
+        self._seen: dict[str, Upload] = {}
         self.folder = Path(settings.web.folder) / "uploads"
         self.results = Path(settings.web.folder) / "results"
         for folder in (self.folder, self.results):
@@ -94,13 +96,14 @@ class Store:
         """A new upload; `length` -1: not known yet. Trouble before a byte is taken: 413, 507, 429 where the owner has
         too many that are not whole."""
         self.fits(length)
-        room = os.statvfs(self.folder)
-        if room.f_bavail * room.f_frsize < self._least_free + max(length, 0):
-            raise Trouble(507, FULL, LATER)
         token, job = secrets.token_urlsafe(18), "w" + secrets.token_urlsafe(18)
         made = Upload(token, owner, shown_name(name), length, job, time.time())
         with self._alone(), _room(LATER):
-            self._few(owner)
+            there = self._all()
+            room = os.statvfs(self.folder)
+            if room.f_bavail * room.f_frsize < self._least_free + max(length, 0) + self._coming(there):
+                raise Trouble(507, FULL, LATER)
+            self._few(upload.token for upload in there if upload.owner == owner)
             try:
                 (self.folder / token).mkdir(mode=0o750)
                 os.close(os.open(self.path(made), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640))
@@ -121,22 +124,26 @@ class Store:
         finally:
             os.close(fd)
 
-    def _few(self, owner: str) -> None:
-        mine = [found for found in map(self.find, self._of(owner)) if found and self._unfinished(found)]
+    def _few(self, tokens: Iterable[str]) -> None:
+        mine = [found for found in map(self.find, tokens) if found and self._unfinished(found)]
         if len(mine) >= MOST_UNFINISHED:
             what = f"{len(mine)} of your uploads are not finished."
             raise Trouble(429, what, "Go on with one, or wait until they expire.", {"Retry-After": "600"})
 
-    def _of(self, owner: str) -> list[str]:
-        known = self._owners
-        owners = {}
-        for token in self.tokens():
-            # one that is being made at this moment belongs to nobody yet
-            name = known.get(token) or getattr(self.find(token), "owner", "")
-            if name:
-                owners[token] = name
-        self._owners = owners
-        return [token for token, name in owners.items() if name == owner]
+    def _all(self) -> list[Upload]:
+        """As they were made; not one that is being made at this moment."""
+        known = self._seen
+        self._seen = {token: found for token in self.tokens() if (found := known.get(token) or self.find(token))}
+        return list(self._seen.values())
+
+    def _coming(self, uploads: Iterable[Upload]) -> int:
+        """How many bytes of these are being sent; what nobody goes on with keeps no room from others."""
+        since, coming = time.time() - SENT_SECONDS, 0
+        for upload in uploads:
+            with suppress(FileNotFoundError):
+                status = self.path(upload).stat()
+                coming += max(0, upload.length - status.st_size) if status.st_mtime > since else 0
+        return coming
 
     def _unfinished(self, upload: Upload) -> bool:
         return upload.length < 0 or 0 <= self.offset(upload) < upload.length
