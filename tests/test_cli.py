@@ -378,7 +378,7 @@ def test_list_show_dead_drop(daemon: Daemon, r) -> None:
 
 def test_stop_shows_what_it_waits_for(daemon: Daemon, r) -> None:
     daemon.start()
-    push(r, {"id": "slow-one", "kind": "sleep", "seconds": 3})
+    push(r, {"id": "slow-one", "kind": "sleep", "seconds": 6})
     until(lambda: r.hget("videod:job:slow-one", "state") == "running", 10, "runs")
     done = daemon.command("stop")
     assert done.returncode == 0
