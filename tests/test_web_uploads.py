@@ -320,13 +320,20 @@ def test_so_many_unfinished_at_once(client: Client, daemon: Daemon, video: Path)
     assert client.create("a.mp4", 9, **token).status == 429
 
 
-def test_no_room_that_the_disk_does_not_tell(web: Web, client: Client, daemon: Daemon, tmp_path: Path) -> None:
-    """It has bytes, and no inodes."""
+@contextlib.contextmanager
+def on_small_disk(web: Web, daemon: Daemon, folder: Path, size: str) -> Iterator[Path]:
+    """The web side with a disk of its own for its folder; whoever uses it stops it."""
     web.stop()
-    with small(tmp_path / "full", "1m,nr_inodes=5") as folder:
+    with small(folder, size):
         daemon.sections = f"[web]\nfolder = {folder}\n"
         daemon.write(min_free=0)
         web.start()
+        yield folder
+
+
+def test_no_room_that_the_disk_does_not_tell(web: Web, client: Client, daemon: Daemon, tmp_path: Path) -> None:
+    """It has bytes, and no inodes."""
+    with on_small_disk(web, daemon, tmp_path / "full", "1m,nr_inodes=5") as folder:
         statuses = {client.create("a.mp4", 9).status for _ in range(3)}
         assert 507 in statuses <= {201, 507}
         assert all((path / "info.json").exists() for path in (folder / "uploads").iterdir())
@@ -335,11 +342,7 @@ def test_no_room_that_the_disk_does_not_tell(web: Web, client: Client, daemon: D
 
 
 def test_what_is_announced_has_room_together(web: Web, client: Client, daemon: Daemon, tmp_path: Path) -> None:
-    web.stop()
-    with small(tmp_path / "full", "64m") as folder:
-        daemon.sections = f"[web]\nfolder = {folder}\n"
-        daemon.write(min_free=0)
-        web.start()
+    with on_small_disk(web, daemon, tmp_path / "full", "64m") as folder:
         token = {"X-CSRF-Token": client.token()}
         with ThreadPoolExecutor(4) as many:
             all_ = [*many.map(lambda _: client.create("a.mp4", 20 * MIB, **token), range(4))]

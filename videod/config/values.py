@@ -192,11 +192,13 @@ def header_lines(value: str) -> tuple[str, ...]:
 
 
 def certificates(value: str) -> str:
-    """A file of certificates in PEM that can be read now; empty: the system's."""
+    """A file of certificates in PEM; empty: the system's."""
     found = path(value)
     if found:
         try:
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(found)
+        except PermissionError:
+            pass  # who looks at the queue may be another user than the daemon
         except OSError as error:
             why = "holds no certificates in PEM" if isinstance(error, ssl.SSLError) else error.strerror
             raise ValueError(f"a file of certificates: {found}: {why}") from None
