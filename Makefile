@@ -35,7 +35,7 @@ test: .venv/dev ## check style and types and run the tests
 	$(TEST_PATH) $(BIN)/python -m pytest -q $(MANY) $(ARGS)
 
 test-all: ARGS += -m ""
-test-all: MORE = browser
+test-all: MORE = all
 test-all: test ## the tests with the long repeats
 
 soak: .venv/dev ## break everything at random for MINUTES=30 and print an account
