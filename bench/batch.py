@@ -81,6 +81,13 @@ def wget(urls: list[str], folder: Path) -> None:
     subprocess.run(argv, input="\n".join(urls), text=True, check=True)
 
 
+def wget_and_sum(urls: list[str], folder: Path) -> None:
+    """What videod promises: the SHA-256 of each file."""
+    each = 'wget -q -P "$1" "$2" && sha256sum "$1/${2##*/}"'
+    argv = ["xargs", "-P20", "-n1", "sh", "-c", each, "sh", str(folder)]
+    subprocess.run(argv, input="\n".join(urls), text=True, check=True, stdout=subprocess.DEVNULL)
+
+
 def aiohttp(urls: list[str], folder: Path) -> None:
     argv, environ = [sys.executable, "-c", AIOHTTP, str(folder)], {**os.environ, "PYTHONPATH": ":".join(sys.path)}
     subprocess.run(argv, input="\n".join(urls), text=True, check=True, env=environ)
@@ -105,7 +112,7 @@ def main() -> None:
         for n in range(count):
             (root / f"{size}-{n}.bin").write_bytes(body)
     nginx = Nginx(node.folder, root, 1 << 20)
-    peers: dict[str, Callable[[list[str], Path], object]] = {"xargs wget": wget}
+    peers: dict[str, Callable[[list[str], Path], object]] = {"xargs wget": wget, "and sha256sum": wget_and_sum}
     if importlib.util.find_spec("aiohttp"):
         peers["aiohttp"] = aiohttp
     try:
@@ -133,7 +140,7 @@ def main() -> None:
             for name, found in spent.items():
                 wall, cpu = (statistics.median(each) for each in zip(*found, strict=True))
                 figures = f"{wall:7.2f} s {cpu:6.2f} s CPU {count * size / wall / 1e6:6.0f} MB/s"
-                print(f"{title:14} {name:10} {figures}   videod/it {ours / wall:.2f}", flush=True)
+                print(f"{title:14} {name:13} {figures}   videod/it {ours / wall:.2f}", flush=True)
             print(f"{title:14} daemon's memory above idle: {peak.most - idle:.1f} MB")
     finally:
         nginx.close()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -298,14 +299,15 @@ def test_a_folder_swapped_for_a_link_after_the_check(
     outside = tmp_path / "outside"
     outside.mkdir()
     (base / "sub").mkdir()
-    real = os.makedirs
+    real = os.open
 
-    def swap(*what: object, **kw: object) -> None:  # runs between the check of the path and the walk
-        (base / "sub").rmdir()
-        (base / "sub").symlink_to(outside)
-        real(*what, **kw)
+    def swap(path: object, *what: Any, **kw: Any) -> int:  # runs between the check of the path and the walk
+        if path == "sub":
+            (base / "sub").rmdir()
+            (base / "sub").symlink_to(outside)
+        return real(path, *what, **kw)  # type: ignore[call-overload, no-any-return]
 
-    monkeypatch.setattr(os, "makedirs", swap)
+    monkeypatch.setattr(os, "open", swap)
     with pytest.raises(UploadDenied):
         send(result, place(f"{base}/sub/a.mp4"), settings, tools)
     assert not list(outside.iterdir())

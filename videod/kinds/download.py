@@ -109,6 +109,7 @@ class _Work:
         self._stays = params.stage == params.folder
         self._failed: dict[int, str] = {}
         self._whole: dict[int, Came] = {}
+        self._made: dict[int, Output] = {}
         self._sent: dict[str, Output] = {}
 
     def fetch(self) -> None:
@@ -197,8 +198,10 @@ class _Work:
         return f"{failure.code}: {hide(failure.message, self._ctx.settings.secret_values)}"
 
     def _output(self, file: File, came: Came) -> Output:
-        url = "file://" + quote(os.path.join(self._params.folder, file.path))
-        return Output(file.n, url, came.bytes, came.sha256)
+        if file.n not in self._made:
+            url = "file://" + quote(os.path.join(self._params.folder, file.path))
+            self._made[file.n] = Output(file.n, url, came.bytes, came.sha256)
+        return self._made[file.n]
 
     def send(self) -> None:
         """Files that do not stay go on, or into the archive, which needs all of them."""

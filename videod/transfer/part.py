@@ -13,8 +13,10 @@ import json
 import os
 import re
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,8 @@ from videod.transfer.landing import FULL, disk_full
 from videod.transfer.to_file import open_folder
 
 _STEP = 1 << 20
+# a note doubles what a small file costs: one that is smaller than this, and does not take longer, comes anew
+_SMALL, _SMALL_SECONDS = 256 << 10, 0.5
 _LONGEST_NOTE = 16 << 10
 _DENIED = (
     *(errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY, errno.EEXIST, errno.ENAMETOOLONG),
@@ -77,7 +81,7 @@ class Part:
         self._folder, self._name, self._sync = folder, name, sync
         self._part, self._note = beside(name)
         self._url = hashlib.sha256(url.encode()).hexdigest()
-        self._noted = False
+        self._noted, self._begun = False, time.monotonic()
         self.sha = hashlib.sha256()
         self.size, self.total, self.validator = 0, None, ""  # type: int, int | None, str
         self._fd = self._open()
@@ -119,8 +123,11 @@ class Part:
         total, found = note.get("total"), note.get("validator")
         sound = isinstance(found, str) and _VALIDATOR.fullmatch(found) and isinstance(total, int) and size < total
         if not sound or note.get("url") != self._url or note.get("boot") != _boot():
-            os.ftruncate(self._fd, 0)
-            self._drop_note()
+            if size:
+                os.ftruncate(self._fd, 0)
+            # looking holds nobody up, removing does: all that write into this folder
+            if os.access(self._note, os.F_OK, dir_fd=self._folder, follow_symlinks=False):
+                self._drop_note()
             return False
         while piece := os.read(self._fd, _STEP):
             self.sha.update(piece)
@@ -137,7 +144,7 @@ class Part:
             self._drop_note()
         self.size, self.total, self.validator, self.earlier = 0, None, "", False
 
-    def write(self, piece: bytes) -> None:
+    def write(self, piece: bytes | memoryview) -> None:
         """The next bytes."""
         if (done := os.write(self._fd, piece)) < len(piece):
             view = memoryview(piece)[done:]
@@ -146,6 +153,10 @@ class Part:
         self.sha.update(piece)
         self.size += len(piece)
         if not self._noted and self.validator and self.total is not None and self.size < self.total:
+            self._consider_note()
+
+    def _consider_note(self) -> None:
+        if (self.total or 0) >= _SMALL or time.monotonic() >= self._begun + _SMALL_SECONDS:
             self._write_note()
 
     def _write_note(self) -> None:
@@ -215,6 +226,7 @@ def _ours(found: os.stat_result) -> bool:
     return stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and found.st_uid == os.geteuid()
 
 
+@cache
 def _boot() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 MAX_TRIES = 6
 MAX_ANEW = 2
-PIECE = 512 << 10
+# of what comes: more would not stay in a core's cache until it is written
+PIECE = 256 << 10
 # asked for on the disk at once where the length is not known
 AHEAD = 16 << 20
 
@@ -199,7 +200,7 @@ class _One:
             raise TooBig(f"the file has {total} bytes: max_source_bytes: {self._most} are allowed")
         self._part.total, self._part.validator = total, validator
 
-    def _take(self, coming: Iterator[bytes], *, fetched: bool = True, rate: int = 0) -> None:
+    def _take(self, coming: Iterator[bytes | memoryview], *, fetched: bool = True, rate: int = 0) -> None:
         """Write all that comes; `fetched`: over the network, `rate`: at most so many bytes a second."""
         part, line, most, pace = self._part, self._line, self._most, Pace(self._line.check)
         with self._room() as wrote:

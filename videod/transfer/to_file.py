@@ -70,9 +70,13 @@ def send(
 def open_folder(base: str, parents: str, sync: bool, *, make: bool = True) -> Iterator[int]:
     """The folder `parents` below `base` as a descriptor, made where it is missing; no link on the way is followed."""
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    if make:
+    try:
+        fd = os.open(base, flags)
+    except FileNotFoundError:
+        if not make:
+            raise
         os.makedirs(base, exist_ok=True)
-    fd = os.open(base, flags)
+        fd = os.open(base, flags)
     try:
         for part in filter(None, parents.split("/")):
             if make:
