@@ -235,6 +235,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, page: Page) -> None:
         total = len(page.body)
+        if page.status == 200 and page.tag and page.tag == self.headers.get("If-None-Match"):
+            self._head(304, {"ETag": page.tag})
+            return
         start, end = self._part(page)
         status = 206 if (start, end) != (0, total) or (start is not None and self._ranged) else page.status
         body = page.body[start:end] + page.extra

@@ -57,7 +57,8 @@ def whole(url: str, ctx: Context) -> Source:
 def opened(url: str, ctx: Context) -> hls.Video:
     """The playlist, read. Raises as `hls.open` does."""
     private = not ctx.job.public_only
-    return hls.open(url, ctx.scratch, ctx.settings, ctx.tools, private=private, on_bytes=counter(ctx))
+    settings, tools = ctx.settings, ctx.tools
+    return hls.open(url, ctx.scratch, settings, tools, private=private, on_bytes=counter(ctx), cache=ctx.cache)
 
 
 def _all(video: hls.Video, ctx: Context) -> Source:

@@ -1,7 +1,8 @@
 """Fetch many small files of http and https servers, each whole or a range of it, several at once.
 
 What breaks off is asked for anew: such a file is a few seconds of video. A body counts when it has the length that
-was promised. All files of one Bodies together stay below `max_source_bytes`.
+was promised. All files of one Bodies together stay below `max_source_bytes`. What the cache has is asked for under
+If-None-Match, and does not come again while it is the same.
 """
 
 from __future__ import annotations
@@ -14,16 +15,17 @@ from typing import TYPE_CHECKING
 from videod.config import Settings
 from videod.errors import FetchFailed, Stalled, TooBig
 from videod.process import Tools
-from videod.transfer.answers import Hops, gone_wrong, range_of
+from videod.transfer.answers import Hops, gone_wrong, range_of, validator
 from videod.transfer.asking import Asker
 from videod.transfer.body import Broken, Silent, pieces
+from videod.transfer.cache import Cache
 from videod.transfer.gather import Crew
 from videod.transfer.guard import Guard
 from videod.transfer.landing import land
-from videod.transfer.parts import Refused, Watch
+from videod.transfer.parts import Refused, Watch, key_of
 from videod.transfer.parts_http import Pace
 from videod.transfer.playlist import Resource
-from videod.transfer.sources import source_of
+from videod.transfer.sources import authorized, source_of
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
@@ -42,8 +44,15 @@ class Bodies:
     All calls raise ForbiddenSource, NotFound, Denied, FetchFailed, TooBig, Stalled, TimedOut and Cancelled.
     """
 
-    def __init__(self, settings: Settings, tools: Tools, private: bool, on_bytes: Callable[[int], None]) -> None:
-        self._settings, self._tools = settings, tools
+    def __init__(
+        self,
+        settings: Settings,
+        tools: Tools,
+        private: bool,
+        on_bytes: Callable[[int], None],
+        cache: Cache | None = None,
+    ) -> None:
+        self._settings, self._tools, self._cache = settings, tools, cache
         self._crew = Crew(tools, settings.fetch_connections, on_bytes)
         self._silence = tools.stall_timeout or 3600.0
         self._pace = Pace(self._crew.check)
@@ -86,10 +95,11 @@ class Bodies:
         def one(n: int, _: int) -> None:
             nonlocal done
             resource, path = wanted[n]
-            self._tried(Hops(resource.url, secure), resource, lambda end, coming: self._land(coming, path))
+            self._into(path, resource, secure)
             with self._crew.lock:
                 self.kept += path.stat().st_size
                 done += 1
+            self._check_most()
 
         def look() -> None:
             self._crew.check()
@@ -102,37 +112,67 @@ class Bodies:
 
     def check_size(self, size: int) -> None:
         """Before a file of `size` bytes is made of them: TooBig, NoRoom."""
-        most = self._settings.max_source_bytes
-        if most and size > most:
-            raise TooBig(f"the source is larger than {most} bytes: max_source_bytes: raise it to serve it")
+        self._check_most(size - self.kept)
         if self._tools.room:
             self._tools.room.wait(max(size, self.kept))
 
-    def _land(self, coming: Iterator[bytes], path: Path) -> None:
+    def _check_most(self, more: int = 0) -> None:
         most = self._settings.max_source_bytes
+        if most and self.kept + more > most:
+            raise TooBig(f"the source is larger than {most} bytes: max_source_bytes: raise it to serve it")
 
+    def _into(self, path: Path, resource: Resource, secure: bool) -> None:
+        """Bring a resource, by way of the cache where there is one."""
+
+        def take(end: Hops, coming: Iterator[bytes]) -> None:
+            self._land(coming, path)
+
+        cache, way = self._cache, Hops(resource.url, secure)
+        if not cache or not cache.most:
+            self._tried(way, resource, take)
+            return
+        key = self._key(resource, way)
+        with cache.turn(key, self._crew.check) as known:
+            found = self._tried(way, resource, take, known)
+            if found is None and not cache.give(key, path):  # it was the least recently used just now
+                found = self._tried(Hops(resource.url, secure), resource, take)
+            if found is not None:
+                cache.keep(key, found, path)
+
+    def _key(self, resource: Resource, way: Hops) -> str:
+        url, trusted = resource.url, resource.url.scheme == "https" or not way.secure
+        lines = authorized(url, source_of(url, self._settings.sources), trusted)
+        return key_of(url.shown, url.text, resource.start, resource.stop, lines)
+
+    def _land(self, coming: Iterator[bytes], path: Path) -> None:
         def bounded() -> Iterator[bytes]:
             size = 0
             for piece in coming:
                 size += len(piece)
-                if most and self.kept + size > most:
-                    raise TooBig(f"the source is larger than {most} bytes: max_source_bytes: raise it to serve it")
+                self._check_most(size)
                 yield piece
 
         land(bounded(), path, self._tools)
 
-    def _tried(self, way: Hops, resource: Resource, take: Callable[[Hops, Iterator[bytes]], None]) -> None:
-        """Let `take` have the body; it is called anew when that breaks off."""
+    def _tried(
+        self, way: Hops, resource: Resource, take: Callable[[Hops, Iterator[bytes]], None], known: str = ""
+    ) -> str | None:
+        """Let `take` have the body; it is called anew when that breaks off. Gives what the content is recognized by;
+        None where it is still that of `known`, and does not come."""
         asked = {} if resource.stop is None else {"Range": f"bytes={resource.start}-{resource.stop - 1}"}
+        if known:
+            asked["If-None-Match" if known.startswith('"') else "If-Modified-Since"] = known
         why = ""
         for tried in range(MAX_TRIES):
             self._crew.wait(0.2 * tried)
             try:
                 with self._asker.answer(Hops(way.url, way.secure), asked) as (end, response):
+                    if known and response.status == 304:
+                        return None
                     length = _judged(response, end, resource)
                     with closing(self._body(response, end, length)) as coming:
                         take(end, coming)
-                return
+                    return validator(response.headers)
             except Silent:
                 raise Stalled(f"the server sent nothing for {self._silence:g} s: {way.url.shown}") from None
             except Broken as error:

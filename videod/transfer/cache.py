@@ -1,9 +1,10 @@
 """Parts of sources that were fetched already, kept for other jobs on the same source: no span is fetched twice.
 
 An entry is a sparse file with the bytes where the source has them. Its key (`Remote.key`) tells one content from
-another and holds a digest of the credentials, so that nobody is served what only others may see. The server is asked
-by each job whether the source is still the same. At most `cache_bytes` are kept, the least recently used go first;
-what has no room passes by.
+another and holds a digest of the credentials, so that nobody is served what only others may see. Small files, the
+segments of a playlist, are kept whole, each with the validator that it is recognized by. The server is asked by each
+job whether the source is still the same. At most `cache_bytes` are kept, the least recently used go first; what has no
+room passes by.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,17 +24,21 @@ from videod.transfer.spans import Span, joined, length, without
 PIECE = 8 << 20
 # each has a descriptor
 MOST_ENTRIES = 128
+MOST_FILES = 4096
+TICK = 0.1
 
 
 @dataclass(eq=False)
 class _Kept:
-    """One source. `held`, `coming`: spans in order, none beside another; `users` of them is a job each."""
+    """One source. `held`, `coming`: spans in order, none beside another; `users` of them is a job each. A small file,
+    which is there as a whole, has a `validator` in place of the `file` that is written to."""
 
     path: Path
-    file: Sparse
+    file: Sparse | None
     held: list[Span] = field(default_factory=list)
     coming: list[Span] = field(default_factory=list)
     users: int = 0
+    validator: str = ""
 
 
 class Cache:
@@ -42,6 +48,7 @@ class Cache:
         self._settings, self._folder = settings, folder
         self._changed = threading.Condition()
         self._kept: dict[str, _Kept] = {}  # the least recently used first
+        self._turns: set[str] = set()
         self._made = 0
 
     def open(self, key: str) -> Entry | None:
@@ -49,8 +56,9 @@ class Cache:
         if not key or not self.most:
             return None
         with self._changed:
-            if key not in self._kept and len(self._kept) >= MOST_ENTRIES:
-                idle = next((other for other, kept in self._kept.items() if not kept.users), None)
+            sources = [other for other, kept in self._kept.items() if kept.file]
+            if key not in self._kept and len(sources) >= MOST_ENTRIES:
+                idle = next((other for other in sources if not self._kept[other].users), None)
                 if idle is None:
                     return None
                 self._drop(idle)
@@ -58,6 +66,59 @@ class Cache:
             self._kept[key] = kept
             kept.users += 1
         return Entry(self, kept)
+
+    @contextmanager
+    def turn(self, key: str, check: Callable[[], object]) -> Iterator[str]:
+        """Who fetches a small file while nobody else does; gives the validator of the one that is kept, or ''.
+
+        `check` is called several times a second of waiting.
+        """
+        while (known := self._begin(key)) is None:
+            check()
+        try:
+            yield known
+        finally:
+            with self._changed:
+                self._turns.discard(key)
+                self._changed.notify_all()
+
+    def _begin(self, key: str) -> str | None:
+        with self._changed:
+            if key in self._turns:
+                self._changed.wait(TICK)
+            if key in self._turns:
+                return None
+            self._turns.add(key)
+            return kept.validator if (kept := self._kept.get(key)) else ""
+
+    def give(self, key: str, path: Path) -> bool:
+        """Let `path`, which nobody may write to, be the small file that is kept; False where it is gone meanwhile."""
+        with self._changed:
+            if not (kept := self._kept.pop(key, None)):
+                return False
+            self._kept[key] = kept
+            path.unlink(missing_ok=True)
+            try:
+                os.link(kept.path, path)
+            except OSError:  # as many links as there may be
+                return False
+            return True
+
+    def keep(self, key: str, validator: str, path: Path) -> None:
+        """Keep the small file at `path`, which nobody may write to any more, if there is room."""
+        size = path.stat().st_size
+        with self._changed:
+            if key in self._kept:
+                self._drop(key)
+            if not validator or not size or size > self.most or self.shrink(self.most - size) > self.most - size:
+                return
+            files = [other for other, kept in self._kept.items() if not kept.file]
+            if len(files) >= MOST_FILES:
+                self._drop(files[0])
+            with suppress(OSError):  # a file system without links
+                made = self._place()
+                os.link(path, made)
+                self._kept[key] = _Kept(made, None, [(0, size)], validator=validator)
 
     @property
     def most(self) -> int:
@@ -81,15 +142,19 @@ class Cache:
                 self._drop(key)
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _make(self) -> _Kept:
+    def _place(self) -> Path:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._made += 1
-        path = self._folder / str(self._made)
+        return self._folder / str(self._made)
+
+    def _make(self) -> _Kept:
+        path = self._place()
         return _Kept(path, Sparse(path, anew=True))
 
     def _drop(self, key: str) -> None:
         kept = self._kept.pop(key)
-        kept.file.close()
+        if kept.file:
+            kept.file.close()
         kept.path.unlink(missing_ok=True)
 
     def _size(self) -> int:
@@ -157,7 +222,7 @@ class Entry:
         `check` is called several times a second of waiting. False: there is no room for them, nothing was done.
         """
         wanted = joined(spans, 0)
-        while not self._cache.complete(self._kept, wanted, 0.1):
+        while not self._cache.complete(self._kept, wanted, TICK):
             check()
             mine = self._cache.claim(self._kept, wanted)
             if mine is None:
@@ -166,6 +231,7 @@ class Entry:
                 came: list[Span] = []
 
                 def put(at: int, piece: bytes, came: list[Span] = came) -> None:
+                    assert self._kept.file
                     self._kept.file.put(at, piece)
                     came.append((at, at + len(piece)))
 

@@ -24,6 +24,7 @@ from videod.errors import NotVideo, TooBig
 from videod.process import Tools
 from videod.transfer.answers import Hops
 from videod.transfer.bodies import Bodies
+from videod.transfer.cache import Cache
 from videod.transfer.landing import FULL, disk_full
 from videod.transfer.parts import Refused
 from videod.transfer.playlist import LARGEST, BadPlaylist, Playlist, Resource, Segment, Variant, read
@@ -45,14 +46,15 @@ def open(
     *,
     private: bool = True,
     on_bytes: Callable[[int], None] = lambda number: None,
+    cache: Cache | None = None,
 ) -> Video:
-    """Read the playlist at `url` and those that it leads to; segments will be put into `folder`. `on_bytes` gets the
-    bytes of bodies as they come.
+    """Read the playlist at `url` and those that it leads to; segments will be put into `folder`, by way of `cache`.
+    `on_bytes` gets the bytes of bodies as they come.
 
     Raises NotVideo (no playlist, a live one, or one of a shape that is not served), Encrypted, TooBig,
     ForbiddenSource, NotFound, Denied, FetchFailed, Stalled, TimedOut, Cancelled.
     """
-    bodies = Bodies(settings, tools, private, on_bytes)
+    bodies = Bodies(settings, tools, private, on_bytes, cache)
     try:
         return _opened(bodies, Hops(check_url(url)), settings, _Place(folder, tools))
     except BaseException:
