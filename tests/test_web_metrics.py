@@ -53,6 +53,23 @@ def test_what_is_told(daemon: Daemon, r, web: Web) -> None:
     until(lambda: value(families(web), "videod_queue_length", queue="video_info_queue") == 1, 10, "it waits again")
 
 
+def test_the_age_of_a_queue_is_what_was_seen(r, web: Web) -> None:
+    """Of messages that no page and no record tells anything of."""
+    push(r, "/bare/path.mp4")
+    until(lambda: age(families(web)) > 0, 20, "it was seen")
+    push(r, "/another.mp4")
+    before = age(families(web))
+    until(lambda: age(families(web)) > before + 1, 10, "it grows")
+    r.delete("video_info_queue")
+    assert age(families(web)) == -1
+
+
+def age(found: dict[str, Any]) -> float:
+    """-1 where none is told."""
+    samples = found["videod_queue_oldest_seconds"].samples
+    return next((one.value for one in samples if one.labels["queue"] == "video_info_queue"), -1)
+
+
 def test_stages_are_histograms(r, web: Web) -> None:
     counts = {"stage:fetch:0.1": 2, "stage:fetch:5.0": 3, "stage:fetch:more": 1, "stage:fetch:ms": 4_000_500}
     r.hset("videod:counts", mapping={**counts, "fetched": 10**15, "ms": 1500, "cpu_ms": 250, "nonsense": "x"})

@@ -12,7 +12,9 @@ from typing import Any
 
 from videod.config.settings import Settings
 from videod.errors import BadMessage
+from videod.events import stamp
 from videod.job import head
+from videod.jobqueue.ages import Ages
 from videod.jobqueue.browse import BRIEF, Browse, brief, glob, read_json, read_object, sound, text_of
 from videod.jobqueue.connection import Connection
 from videod.jobqueue.names import Names
@@ -62,7 +64,7 @@ class Search:
 
     def __init__(self, settings: Settings, connection: Connection, browse: Browse) -> None:
         self._settings, self._connection, self._browse = settings, connection, browse
-        self._names = Names.of(settings)
+        self._names, self._ages = Names.of(settings), Ages(connection)
 
     def find(self, wanted: Wanted, most: int) -> Found:
         """At most so many jobs that fit."""
@@ -148,25 +150,32 @@ class Search:
         return found[::-1]
 
     def queues(self) -> list[dict[str, Any]]:
-        """Each list with its length, and since when (ISO 8601) what is next waits, where that is known."""
-        next_: dict[str, str] = {}
-        served = self._browse.waiting(1)
-        for name, element, size in served:
-            if size == len(element):
-                next_.setdefault(name, _ident(element, self._settings))
-        asked = [ident for ident in next_.values() if ident]
-        rows = self._connection.many(
-            [("HGET", key, "at" if n else "taken_at") for ident in asked for n, key in
-             enumerate((self._names.job(ident), self._names.page(ident)))]
-        )  # fmt: skip
-        since = {}
-        for n, ident in enumerate(asked):
-            since[ident] = next((text_of(value) for value in rows[2 * n : 2 * n + 2] if value), None)
-        lengths = self._browse.lengths()
+        """Each list with its length, and since when (ISO 8601) what is in it waits at least, where that is known."""
+        known, lengths = self._next(), self._browse.lengths()
+        seen = self.look(lengths)
         return [
-            {"name": name, "length": length, "oldest_at": since.get(next_.get(name, "")) if length else None}
+            {"name": name, "length": length, "oldest_at": _earlier(known.get(name), seen.get(name)) if length else None}
             for name, length in lengths.items()
         ]
+
+    def look(self, lengths: Mapping[str, int] | None = None) -> dict[str, float]:
+        """Remember what waits now, to know later since when; see Ages. `lengths`: of the lists, by name."""
+        others = (self._names.dead, self._names.delayed, self._names.outbox)
+        found = self._browse.lengths() if lengths is None else lengths
+        return self._ages.since(name for name in found if name not in others)
+
+    def _next(self) -> dict[str, str]:
+        """Since when what is next in each list waits, as its page or its record tells."""
+        next_: dict[str, str] = {}
+        for name, element, size in self._browse.waiting(1):
+            if size == len(element) and (ident := _ident(element, self._settings)):
+                next_.setdefault(name, ident)
+        rows = self._connection.many(
+            [("HGET", key, "at" if n else "taken_at") for ident in next_.values() for n, key in
+             enumerate((self._names.job(ident), self._names.page(ident)))]
+        )  # fmt: skip
+        times = [next((text_of(value) for value in rows[n : n + 2] if value), "") for n in range(0, len(rows), 2)]
+        return {name: at for name, at in zip(next_, times, strict=True) if at}
 
     # ------------------------------------------------------------- dead letters
     def dead(self, most: int) -> tuple[list[dict[str, Any]], int]:
@@ -222,6 +231,10 @@ def _ident(element: bytes, settings: Settings) -> str:
         return envelope.id if envelope else head(read_message(element), settings).id or ""
     except BadMessage:
         return ""
+
+
+def _earlier(known: str | None, seen: float | None) -> str | None:
+    return min(filter(None, (known, None if seen is None else stamp(seen))), default=None)
 
 
 def _fits(job: Mapping[str, Any], wanted: Wanted) -> bool:

@@ -6,20 +6,24 @@ Redis `videod_redis_up` is 0 and there is nothing else.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from datetime import datetime
 from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import Collector
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from videod import __version__
 from videod.errors import RedisAway
+from videod.jobqueue.ages import EVERY_SECONDS
 from videod.jobqueue.figures import BOUNDS, Totals
 from videod.jobqueue.nodes import is_gone_state
 from videod.jobqueue.steer import ALL
@@ -30,6 +34,23 @@ from videod.web.site import Site, site_of
 def routes(site: Site) -> list[Route]:
     """Those of this room."""
     return [Route("/metrics", metrics)]
+
+
+@contextlib.asynccontextmanager
+async def running(site: Site) -> AsyncIterator[None]:
+    """Look at the lists now and then, so that it is known since when their messages wait when somebody asks."""
+    task = asyncio.create_task(_look(site))
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+async def _look(site: Site) -> None:
+    while True:
+        with contextlib.suppress(RedisAway):  # who asks for a page is told
+            await run_in_threadpool(site.search.look)
+        await asyncio.sleep(EVERY_SECONDS)
 
 
 def metrics(request: Request) -> Response:
@@ -98,7 +119,7 @@ def _done(total: Totals) -> Iterable[Metric]:
 def _queues(queues: Iterable[dict[str, Any]]) -> Iterable[Metric]:
     lengths = GaugeMetricFamily("videod_queue_length", "Messages in a list.", labels=["queue"])
     ages = GaugeMetricFamily(
-        "videod_queue_oldest_seconds", "Since when the next message waits, where known.", labels=["queue"]
+        "videod_queue_oldest_seconds", "How long the oldest message waits, at least.", labels=["queue"]
     )
     now = time.time()
     for queue in queues:
