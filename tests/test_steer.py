@@ -277,3 +277,20 @@ def test_one_job_that_fills_the_disk_alone_does_not_pause_the_node(daemon: Daemo
     push(r, {"id": "large", "kind": "sleep", "fail": "disk_full"})
     assert final(r, "large")["attempt"] == 5
     assert "pauses itself" not in daemon.log
+
+
+def test_a_node_that_died_alone_is_silent(daemon: Daemon, r) -> None:
+    """Nobody is left who would note that it is gone."""
+    daemon.start()
+    assert f"{daemon.node}: running" in said(daemon, "nodes")
+    daemon.kill()
+    assert f"{daemon.node}: silent since 20" in said(daemon, "nodes", "-e", "prod")
+    document = json.loads(daemon.command("nodes", "-e", "prod", "--json").stdout)
+    assert document["nodes"][daemon.node]["state"] == "silent"
+    # of another machine: by its last sign of life
+    entry = json.loads(r.hget("videod:nodes", daemon.node)) | {"machine": "other"}
+    r.hset("videod:nodes", "far", json.dumps(entry))
+    r.hset("videod:nodes", "farther", json.dumps(entry | {"seen": "2026-11-21T10:00:00.000Z"}))
+    told = said(daemon, "nodes", "-e", "prod")
+    assert "\nfar: running" in told and "\nfarther: silent since 2026-11-21T10:00:00.000Z" in told
+    r.hdel("videod:nodes", "far", "farther")

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,12 +14,13 @@ import pytest
 pytest.importorskip("starlette")
 pytest.importorskip("prometheus_client")
 
+import urllib3
 from prometheus_client import parser
 
 from tests.conftest import RedisServer
 from tests.daemon import ROOT, Daemon, final, push, until
 from tests.redis_servers import short_folder
-from tests.web import Client, Web
+from tests.web import Client, Web, free_port
 
 ALERTS, DASHBOARD = ROOT / "docs/examples/prometheus-alerts.yml", ROOT / "docs/examples/grafana.json"
 
@@ -51,6 +53,10 @@ def test_what_is_told(daemon: Daemon, r, web: Web) -> None:
     assert value(found, "videod_slots", node=daemon.node) == 4
     assert daemon.stop("--now") == 1
     until(lambda: value(families(web), "videod_queue_length", queue="video_info_queue") == 1, 10, "it waits again")
+    daemon.start()
+    until(lambda: value(families(web), "videod_node_up", node=daemon.node) == 1, 10, "it is back")
+    daemon.kill()
+    assert value(families(web), "videod_node_up", node=daemon.node) == 0
 
 
 def test_the_age_of_a_queue_is_what_was_seen(r, web: Web) -> None:
@@ -147,3 +153,77 @@ def test_the_dashboard_names_metrics_that_exist(known: set[str]) -> None:
         n.removesuffix("_count").removesuffix("_sum").removesuffix("_bucket") for n in shown
     }
     assert left <= {"videod_web", "videod_retries_created"}, left
+
+
+class Prometheus:
+    """One that asks a web process once a second, and judges the alerts as often."""
+
+    def __init__(self, web: Web, folder: Path) -> None:
+        self.url = f"http://127.0.0.1:{free_port()}"
+        every = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+        scraped = {"job_name": "videod", "static_configs": [{"targets": [web.url.removeprefix("http://")]}]}
+        conf = folder / "prometheus.yml"  # YAML is what JSON is, too
+        conf.write_text(json.dumps({"global": every, "rule_files": [str(ALERTS)], "scrape_configs": [scraped]}))
+        argv = ["prometheus", f"--config.file={conf}", f"--storage.tsdb.path={folder / 'tsdb'}", "--log.level=error"]
+        self.process = subprocess.Popen([*argv, f"--web.listen-address={self.url.removeprefix('http://')}"])
+
+    def get(self, path: str, **query: str) -> Any:
+        done = urllib3.request("GET", f"{self.url}/api/v1/{path}", fields=query, retries=False)
+        found = done.json()
+        assert found["status"] == "success", (query, found)
+        return found["data"]
+
+    def asked(self, expression: str) -> list[Any]:
+        return list(self.get("query", query=expression)["result"])
+
+    def up(self) -> bool:
+        try:
+            return [one["value"][1] for one in self.asked("up")] == ["1"]
+        except (urllib3.exceptions.HTTPError, ValueError):  # it begins to serve
+            return False
+
+    def state(self, alert: str) -> str:
+        rules = [rule for group in self.get("rules")["groups"] for rule in group["rules"]]
+        assert all(rule["health"] != "err" for rule in rules), rules
+        return next(str(rule["state"]) for rule in rules if rule["name"] == alert)
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(20)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not shutil.which("prometheus"), reason="no prometheus")
+def test_a_prometheus_finds_what_the_examples_ask_for(
+    daemon: Daemon, r, redis_server, web: Web, tmp_path: Path
+) -> None:
+    daemon.start(retry_delay=0.01, max_attempts=2, max_worker=1)
+    prometheus = Prometheus(web, tmp_path)
+    try:
+        until(prometheus.up, 30, "it asks")
+
+        def work() -> bool:  # a rate takes what counts up while somebody looks
+            n = work_done[0] = work_done[0] + 1
+            push(r, {"id": f"a{n}", "kind": "sleep"}, {"id": f"b{n}", "kind": "sleep", "fail": "fetch_failed"})
+            final(r, f"b{n}")
+            r.hincrby("videod:counts", "fetched", 1000)
+            r.hincrby("videod:counts", "stage:fetch:0.1", 1)
+            return bool(prometheus.asked("rate(videod_retries_total[10s]) > 0"))
+
+        work_done = [0]
+        until(work, 30, "something was counted")
+        push(r, {"id": "c", "kind": "sleep", "seconds": 60}, "/waits.mp4")
+        until(lambda: prometheus.asked("videod_queue_oldest_seconds > 1"), 30, "a message waits")
+        for panel in json.loads(DASHBOARD.read_text())["panels"]:
+            for target in panel["targets"]:
+                expression = target["expr"].replace("$__rate_interval", "1m")
+                assert prometheus.asked(expression), (panel["title"], expression)
+        assert prometheus.state("VideodRedisDown") == "inactive"
+        redis_server.kill()
+        until(lambda: prometheus.state("VideodRedisDown") == "pending", 30, "Redis is away")
+        redis_server.start()
+        until(lambda: prometheus.state("VideodRedisDown") == "inactive", 30, "Redis is back")
+        daemon.kill()
+        until(lambda: prometheus.state("VideodNodeGone") == "pending", 60, "the node is gone")
+    finally:
+        prometheus.stop()

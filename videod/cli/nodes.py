@@ -13,7 +13,7 @@ from videod.config.settings import Settings
 from videod.errors import VideodError
 from videod.jobqueue import Connection
 from videod.jobqueue.browse import Browse
-from videod.jobqueue.nodes import is_gone_state
+from videod.jobqueue.nodes import SILENT, is_gone_state
 from videod.jobqueue.steer import ALL, Steer
 
 # a daemon looks twice a second and says at once that it pauses
@@ -40,6 +40,9 @@ def nodes(arguments: argparse.Namespace) -> int:
 def _line(name: str, facts: dict[str, Any], *, alone: bool) -> str:
     if is_gone_state(facts):
         return f"{name}: gone, noticed by {facts.get('by', '?')} at {facts.get('seen', '?')}"
+    if facts.get("state") == SILENT:
+        where = f"pid {facts.get('pid', '?')} of its machine"
+        return f"{name}: silent since {facts.get('seen', '?')}: its daemon, {where}, is dead or cut off from Redis"
     jobs = f": {', '.join(facts['jobs'])}" if facts.get("jobs") else ""
     busy = f"{facts.get('busy', 0)} of {facts.get('slots', '?')} slots busy{jobs}"
     about = f"videod {facts.get('version', '?')}, pid {facts.get('pid', '?')}, since {facts.get('since', '?')}"

@@ -13,6 +13,7 @@ from videod.config.values import node_name
 from videod.events import FINAL
 from videod.jobqueue.connection import Connection, Script
 from videod.jobqueue.names import Names
+from videod.jobqueue.nodes import told
 from videod.jobqueue.oversize import BOUNDS
 from videod.message import KEPT_BYTES
 
@@ -63,7 +64,7 @@ class Browse:
     """Reads what jobqueue writes."""
 
     def __init__(self, settings: Settings, connection: Connection) -> None:
-        self._names = Names.of(settings)
+        self._names, self._lease = Names.of(settings), settings.lease
         self._connection = connection
         self._lists = NodeLists(self._names, connection)
 
@@ -141,10 +142,10 @@ class Browse:
         return list(zip(flat[::2], flat[1::2], strict=True))
 
     def nodes(self) -> dict[str, dict[str, Any]]:
-        """The nodes by name."""
+        """The nodes by name; the state of one that gives no sign of life is `silent`."""
         flat = self._connection.call("HGETALL", self._names.nodes)
         pairs = flat.items() if isinstance(flat, dict) else zip(flat[::2], flat[1::2], strict=True)
-        return {text_of(name): read_object(entry) for name, entry in pairs}
+        return {text_of(name): told(read_object(entry), self._lease) for name, entry in pairs}
 
     def dead(self) -> list[bytes]:
         """The dead list, newest first."""

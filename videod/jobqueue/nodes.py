@@ -20,6 +20,8 @@ from videod.jobqueue.names import Names
 from videod.vault import mark
 
 GONE = "gone"
+# of an entry whose daemon gave no sign of life for long: nobody is left who would note that it is gone
+SILENT = "silent"
 
 
 def started_at(pid: int) -> int | None:
@@ -161,6 +163,16 @@ def is_gone(entry: bytes) -> bool:
 def is_gone_state(facts: dict[str, Any]) -> bool:
     """The same for an entry that was read."""
     return facts.get("state") == GONE
+
+
+def is_away(facts: dict[str, Any]) -> bool:
+    """Whether nobody serves under an entry, as `told` shows it."""
+    return facts.get("state") in (GONE, SILENT)
+
+
+def told(facts: dict[str, Any], lease: float) -> dict[str, Any]:
+    """An entry as people are told of it: where it is out of date, its state says so."""
+    return facts if is_gone_state(facts) or serves(facts, lease) else {**facts, "state": SILENT}
 
 
 def is_dead(entry: bytes) -> bool:

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from videod.jobqueue.nodes import is_gone_state
+from videod.jobqueue.nodes import is_away
 from videod.jobqueue.search import STATES
 from videod.jobqueue.steer import ALL
 from videod.web import farm, handing
@@ -78,7 +78,7 @@ def _node(name: str, facts: dict[str, Any], own_pause: bool) -> dict[str, Any]:
     }
     running = facts.get("jobs")
     running = [str(one) for one in running] if isinstance(running, list) else []
-    return {**shown, "name": name, "gone": is_gone_state(facts), "own_pause": own_pause, "jobs": running}
+    return {**shown, "name": name, "away": is_away(facts), "own_pause": own_pause, "jobs": running}
 
 
 def jobs(request: Request) -> Response:

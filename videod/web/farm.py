@@ -7,7 +7,7 @@ from typing import Any
 from videod import __version__
 from videod.jobqueue.connection import address
 from videod.jobqueue.figures import Bar
-from videod.jobqueue.nodes import is_gone_state
+from videod.jobqueue.nodes import is_away
 from videod.jobqueue.search import STATES, Wanted
 from videod.jobqueue.steer import ALL
 from videod.redact import hide, hide_message
@@ -34,7 +34,7 @@ def status(asked: Asked) -> tuple[int, Any]:
     """Numbers of all."""
     site = asked.site
     found = site.browse.nodes()
-    living = [facts for facts in found.values() if not is_gone_state(facts)]
+    living = [facts for facts in found.values() if not is_away(facts)]
     lengths = site.browse.lengths()
     names = (site.settings.queue, site.settings.batch_queue, site.settings.abnormal_queue)
     waiting = sum(n for name, n in lengths.items() if name in names or name.startswith(f"{site.settings.queue}@"))

@@ -25,7 +25,7 @@ from videod import __version__
 from videod.errors import RedisAway
 from videod.jobqueue.ages import EVERY_SECONDS
 from videod.jobqueue.figures import BOUNDS, Totals
-from videod.jobqueue.nodes import is_gone_state
+from videod.jobqueue.nodes import is_away
 from videod.jobqueue.steer import ALL
 from videod.web.access import require
 from videod.web.site import Site, site_of
@@ -143,7 +143,7 @@ def _nodes(site: Site) -> Iterable[Metric]:
     busy = GaugeMetricFamily("videod_slots_busy", "Slots of a node that work.", labels=["node"])
     everyone = ALL in site.steer.paused()
     for name, facts in sorted(site.browse.nodes().items()):
-        here = not is_gone_state(facts)
+        here = not is_away(facts)
         up.add_metric([name], here)
         paused.add_metric([name], everyone or bool(facts.get("paused")))
         for family, key in ((slots, "slots"), (busy, "busy")):
