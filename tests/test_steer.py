@@ -291,6 +291,6 @@ def test_a_node_that_died_alone_is_silent(daemon: Daemon, r) -> None:
     entry = json.loads(r.hget("videod:nodes", daemon.node)) | {"machine": "other"}
     r.hset("videod:nodes", "far", json.dumps(entry))
     r.hset("videod:nodes", "farther", json.dumps(entry | {"seen": "2026-11-21T10:00:00.000Z"}))
-    told = said(daemon, "nodes", "-e", "prod")
+    told = "\n" + said(daemon, "nodes", "-e", "prod")
     assert "\nfar: running" in told and "\nfarther: silent since 2026-11-21T10:00:00.000Z" in told
     r.hdel("videod:nodes", "far", "farther")
