@@ -16,7 +16,7 @@ from videod.events import Teller
 from videod.job import Head
 from videod.jobqueue import Claim, Connection, JobQueue
 from videod.jobqueue.figures import BOUNDS, HOUR, OWN_KINDS, Figures, Totals, tally
-from videod.message import MAX_BYTES, fresh
+from videod.message import READ_BYTES, fresh
 from videod.progress import Progress
 from videod.spent import Spent
 
@@ -41,7 +41,7 @@ def test_every_end_counts_once(daemon: Daemon, r, figures: Figures) -> None:
     push(r, *({"id": f"a{n}", "kind": "sleep"} for n in range(5)))
     push(r, {"id": "again", "kind": "sleep", "fail": "fetch_failed"}, {"id": "bad", "kind": "sleep", "fail": "damaged"})
     push(r, {"id": "runs", "kind": "sleep", "seconds": 60}, "nonsense", {"id": "odd", "kind": "no-such-kind"})
-    push(r, b"x" * (MAX_BYTES + 1))
+    push(r, b"x" * (READ_BYTES + 1))
     for n in range(5):
         assert final(r, f"a{n}")["event"] == "done"
     assert final(r, "again")["event"] == final(r, "bad")["event"] == final(r, "odd")["event"] == "dead"

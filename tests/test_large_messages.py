@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.daemon import Daemon, accounted, events, push, until
-from videod.message import KEPT_BYTES, MAX_BYTES, MAX_ENVELOPE
+from videod.message import KEPT_BYTES, MAX_BYTES, MAX_ENVELOPE, READ_BYTES
 
 LARGE = b'{"url":"' + b"\x01" * (40 << 20)
 FORGED = b'{"videod":1,"id":"b","raw":"' + b"\x01" * MAX_ENVELOPE
@@ -88,3 +88,23 @@ def test_what_looks_like_an_envelope_is_cut(daemon: Daemon, r) -> None:
     until(lambda: r.llen("videod:dead") == 1, 10, "it is dead")
     letter = json.loads(r.lindex("videod:dead", 0))
     assert (letter["error"]["code"], len(letter["raw"])) == ("bad_message", KEPT_BYTES)
+
+
+def test_who_waits_for_one_that_is_a_little_too_large_is_told(daemon: Daemon, r) -> None:
+    daemon.start()
+    message = {"id": "big", "kind": "sleep", "reply_to": "reply:big", "meta": {"a": 1}, "note": "x" * MAX_BYTES}
+    push(r, message)
+    until(lambda: r.llen("reply:big") == 1, 10, "it is dead")
+    event = json.loads(r.lindex("reply:big", 0))
+    assert (event["event"], event["id"], event["meta"]) == ("dead", "big", {"a": 1})
+    assert event["error"]["code"] == "bad_message" and f"more than {MAX_BYTES}" in event["error"]["message"]
+    letter = json.loads(r.lindex("videod:dead", 0))
+    assert json.loads(letter["raw"]) == message
+    push(r, {"task_id": "big", "task_info": [{"fn": "a", "url": "https://h/a", "x": "\x01" * (READ_BYTES // 8)}]})
+    until(lambda: r.lrange("batch_download_resp_big", 0, -1) == ["end", "start"], 10, "so is who waits for a batch")
+    # what would grow beyond all that is read again keeps its beginning
+    push(r, b'{"id":"odd","x":"' + b"\x01" * (READ_BYTES - 100) + b'"}')
+    until(lambda: r.llen("videod:dead") == 3, 10, "it is dead")
+    assert len(json.loads(r.lindex("videod:dead", 0))["raw"]) == KEPT_BYTES
+    r.delete("batch_download_resp_big")
+    accounted(r, ["big", "batch:big", *(event["id"] for event in events(r) if event["id"] not in ("big", "batch:big"))])

@@ -12,7 +12,7 @@ from videod.job import Head
 from videod.jobqueue import Claim, JobQueue
 from videod.jobqueue.refusals import of_reply
 from videod.logs import JobLog
-from videod.message import KEPT_BYTES, MAX_BYTES, Envelope, fresh
+from videod.message import KEPT_BYTES, MAX_BYTES, MAX_ENVELOPE, Envelope, fresh
 from videod.pool import Flight
 
 
@@ -64,9 +64,11 @@ def claim(
 def _envelope(flight: Flight, ident: str, before: Envelope | None) -> Envelope:
     """A new token each time, so that an envelope of an earlier claim proves nothing."""
     if before is None:
-        # one that only looks like an envelope may be larger than a message; repeated whole it would grow six times
         raw = flight.taken.element
-        return fresh(ident, raw if len(raw) <= MAX_BYTES else raw[:KEPT_BYTES], flight.taken.origin)
+        made = fresh(ident, raw, flight.taken.origin)
+        # too large for a message, and repeated in JSON perhaps six times as large
+        whole = len(raw) <= MAX_BYTES or len(made.dumps()) <= MAX_ENVELOPE
+        return made if whole else replace(made, raw=raw[:KEPT_BYTES])
     return replace(before, token=secrets.token_hex(16))
 
 

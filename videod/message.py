@@ -19,9 +19,11 @@ from videod.errors import BadMessage
 from videod.fields import ID
 
 MAX_BYTES = 1 << 20
+# a message that is larger ends dead; up to this size it is read, since somebody may wait for its end
+READ_BYTES = 4 * MAX_BYTES
 # of an envelope: each byte of a message may need six in JSON
 MAX_ENVELOPE = 6 * MAX_BYTES + (1 << 12)
-# of a message that is too large, as much of its beginning is shown and put aside
+# of a message that is not even read, as much of its beginning is shown and put aside
 KEPT_BYTES = 4096
 MAX_DEPTH = 32
 ENVELOPE = b'{"videod":'
@@ -66,8 +68,8 @@ def fresh(ident: str, raw: bytes, origin: str) -> Envelope:
 
 
 def too_large(element: bytes) -> bool:
-    """Whether a list element has more bytes than any that is sound: it is ended without being read."""
-    return len(element) > (MAX_ENVELOPE if element.startswith(ENVELOPE) else MAX_BYTES)
+    """Whether a list element has so many bytes that it is ended without being read."""
+    return len(element) > (MAX_ENVELOPE if element.startswith(ENVELOPE) else READ_BYTES)
 
 
 def raw_as_json(raw: bytes) -> dict[str, str]:
@@ -122,7 +124,7 @@ def guess(raw: bytes) -> dict[str, Any]:
     Keys that stand twice, and numbers that are none, are left out. Empty where it is no object, or no JSON at all.
     """
     try:
-        text = _text(raw.strip(_SPACE)) if len(raw) <= MAX_BYTES else ""
+        text = _text(raw.strip(_SPACE)) if len(raw) <= READ_BYTES else ""
         if not text.startswith("{") or _depth(text) > MAX_DEPTH:
             return {}
         values = json.loads(text, parse_constant=lambda name: None, object_pairs_hook=_keys_once)

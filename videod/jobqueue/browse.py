@@ -14,7 +14,7 @@ from videod.events import FINAL
 from videod.jobqueue.connection import Connection, Script
 from videod.jobqueue.names import Names
 from videod.jobqueue.nodes import told
-from videod.jobqueue.oversize import BOUNDS
+from videod.jobqueue.oversize import SHOWN
 from videod.message import KEPT_BYTES
 
 JSON_FIELDS = {"error": dict, "outputs": list, "warnings": list, "stages": dict}
@@ -138,7 +138,7 @@ class Browse:
         return found
 
     def _peek(self, name: str, most: int) -> list[tuple[int, bytes]]:
-        flat = self._connection.run(Script("peek"), (name,), (most, *BOUNDS, KEPT_BYTES))
+        flat = self._connection.run(Script("peek"), (name,), (most, *SHOWN, KEPT_BYTES))
         return list(zip(flat[::2], flat[1::2], strict=True))
 
     def nodes(self) -> dict[str, dict[str, Any]]:

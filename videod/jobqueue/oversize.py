@@ -18,9 +18,11 @@ from videod.jobqueue.connection import Connection, Script
 from videod.jobqueue.figures import tally
 from videod.jobqueue.names import Names
 from videod.logs import JobLog
-from videod.message import KEPT_BYTES, MAX_BYTES, MAX_ENVELOPE, raw_as_json
+from videod.message import KEPT_BYTES, MAX_BYTES, MAX_ENVELOPE, READ_BYTES, raw_as_json
 
-BOUNDS = (MAX_BYTES, MAX_ENVELOPE)
+BOUNDS = (READ_BYTES, MAX_ENVELOPE)
+# for who looks at many
+SHOWN = (MAX_BYTES, MAX_ENVELOPE)
 
 
 class Oversize:

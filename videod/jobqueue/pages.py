@@ -15,7 +15,7 @@ from videod.events import stamp
 from videod.jobqueue.browse import text_of
 from videod.jobqueue.connection import Connection, Script
 from videod.jobqueue.names import Names
-from videod.jobqueue.oversize import BOUNDS
+from videod.jobqueue.oversize import SHOWN
 from videod.message import KEPT_BYTES
 
 DAY_MS = 86_400_000
@@ -122,7 +122,7 @@ class Pages:
     def _line(self) -> dict[str, int]:
         found: dict[str, int] = {}
         for name in (self._names.queue, self._names.node_queue):
-            flat = self._connection.run(self._peek, (name,), (DEEPEST, *BOUNDS, KEPT_BYTES))
+            flat = self._connection.run(self._peek, (name,), (DEEPEST, *SHOWN, KEPT_BYTES))
             for n, element in enumerate(flat[1::2], 1):
                 if ident := _IDENT.search(element):
                     found.setdefault(ident[1].decode(), n)

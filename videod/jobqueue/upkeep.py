@@ -16,7 +16,7 @@ from videod.events import FINAL
 from videod.jobqueue.browse import glob, read_object, text_of
 from videod.jobqueue.connection import Connection, Script
 from videod.jobqueue.names import Names
-from videod.jobqueue.oversize import BOUNDS
+from videod.jobqueue.oversize import SHOWN
 from videod.message import KEPT_BYTES
 
 AT_ONCE = 500
@@ -103,7 +103,7 @@ class Upkeep:
         """From the left: what comes and what is taken meanwhile moves nothing past us."""
         first, length = 0, 1
         while first < length:
-            arguments = (first, ELEMENTS, *BOUNDS, KEPT_BYTES)
+            arguments = (first, ELEMENTS, *SHOWN, KEPT_BYTES)
             length, *found = self._connection.run(self._idents, (name,), arguments)
             yield from map(text_of, found)
             first += ELEMENTS
