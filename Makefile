@@ -25,7 +25,7 @@ venv: .venv/run ## make .venv with videod and the pinned libraries that it runs 
 
 demo: .venv/run ## cut a made video, or URL= from START= to END=, through a private Redis; WEB=1: the pages
 	@sh tools/packages run
-	@bin/videod demo $${URL:+"--url=$$URL"} $${START:+"--start=$$START"} $${END:+"--end=$$END"} $${WEB:+--web}
+	@bin/videod demo $${URL:+"--url=$$URL"} $${START:+"--start=$$START"} $${END:+"--end=$$END"} $(if $(filter-out 0 no,$(WEB)),--web)
 
 test: .venv/dev ## check style and types and run the tests
 	@sh tools/packages run test $(MORE)

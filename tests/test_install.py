@@ -125,10 +125,22 @@ def test_other_folders_are_taken_up_everywhere(tmp_path: Path) -> None:
     environ = {**ENVIRON, "DESTDIR": str(tmp_path), "PREFIX": "/opt/v", "SYSCONFDIR": "/opt/v/etc", "UNITDIR": "/u"}
     done = subprocess.run(["sh", str(ROOT / "tools/layout")], capture_output=True, text=True, env=environ)
     assert (done.returncode, done.stderr) == (0, "")
+    command = (tmp_path / "opt/v/bin/videod").read_text().replace('"/opt/v/lib', f'"{tmp_path}/opt/v/lib')
+    assert 'setdefault("VIDEOD_CONFIG", "/opt/v/etc/videod.ini")' in command
     for name in ("u/videod.service", "opt/v/etc/init.d/videod", "opt/v/share/doc/videod/supervisor.conf"):
         text = (tmp_path / name).read_text()
         assert "/opt/v/bin/videod" in text and "/opt/v/etc/videod.ini" in text
         assert "/usr/bin/videod" not in text and "/etc/videod.ini" not in text.replace("/opt/v/etc/videod.ini", "")
+
+
+@in_venv
+def test_links_of_the_installed_documents_lead_somewhere(root: Path) -> None:
+    folder = root / "usr/share/doc/videod"
+    for path in folder.glob("*.md"):
+        for link in re.findall(r"\]\(([^)#]+)", path.read_text()):
+            if not link.startswith(("http:", "https:")):
+                there = root / link[1:] if link.startswith("/") else folder / link
+                assert there.exists(), (path.name, link)
 
 
 @in_venv

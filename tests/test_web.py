@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import pty
 import select
 import shutil
 import signal
@@ -140,8 +141,38 @@ def test_hash_and_token_for_the_ini(daemon: Daemon) -> None:
     assert run(daemon, "--hash", text="short\n").returncode == 2
     odd = daemon.command("web", "--hash", input="\udcff" * 9, errors="surrogateescape")
     assert odd.returncode == 2 and "UTF-8" in odd.stderr
+    both = run(daemon, "--hash", "--token")
+    assert both.returncode == 2 and "not allowed with" in both.stderr
     token, hashed = (line.split()[1] for line in run(daemon, "--token").stdout.splitlines())
     assert hashlib.sha256(token.encode()).hexdigest() == hashed and len(token) > 40
+
+
+def test_a_password_is_typed_twice_at_a_terminal(daemon: Daemon) -> None:
+    for second, code in (("correct horse", 0), ("correct hrose", 2)):
+        ours, theirs = pty.openpty()
+        argv = [daemon.python, "-m", "videod", "web", "--hash"]
+        child = subprocess.Popen(argv, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
+        os.close(theirs)
+        said = b""
+        for ask, answer in ((b"password: ", "correct horse"), (b"again: ", second)):
+            while not said.endswith(ask):
+                said += os.read(ours, 1024)
+            os.write(ours, answer.encode() + b"\n")
+        with contextlib.suppress(OSError):  # nobody has its other end any more
+            while piece := os.read(ours, 1024):
+                said += piece
+        os.close(ours)
+        assert child.wait(20) == code, said
+        assert (b"$argon2id$" in said) == (code == 0) and (b"the two passwords differ" in said) == (code == 2)
+
+
+def test_a_folder_that_cannot_be_had(daemon: Daemon, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    daemon.sections = f"[web]\nfolder = {tmp_path}/file\n"
+    daemon.write()
+    done = run(daemon)
+    assert (done.returncode, done.stderr.count("\n")) == (6, 1)
+    assert f"[web] folder: {daemon.ini}: {tmp_path}/file: cannot be made: " in done.stderr
 
 
 def test_the_daemon_needs_none_of_it() -> None:

@@ -170,6 +170,10 @@ def test_tokens_of_programs(web: Web, video: Path) -> None:
     for wrong in (TOKEN + "x", "", "\xff"):
         done = Client(web, {"Authorization": f"Bearer {wrong}"}).get("/", headers={"Accept": "application/json"})
         assert done.status == 401 and json.loads(done.data)["status"] == 401
+    # a scraper follows where it is sent to, and would take the form for an answer
+    for path, headers in (("/metrics", {}), ("/metrics", {"Authorization": "Bearer x"}), ("/", {"Authorization": "x"})):
+        assert Client(web, headers).get(path).status == 401
+    assert Client(web).get("/").status == 303
 
 
 def test_a_proxy_is_believed_only_from_its_address(web: Web, daemon: Daemon) -> None:

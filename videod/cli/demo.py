@@ -48,10 +48,12 @@ def demo(arguments: argparse.Namespace) -> int:
     say: Say = _silent if arguments.json else _aloud
     if arguments.url and Path(arguments.url).is_file():
         arguments.url = str(Path(arguments.url).resolve())
-    settings = _settings(folder, arguments.url or "")
+    elif arguments.url and ":" not in arguments.url:
+        raise UsageError(f"neither a file nor an address: --url: {arguments.url!r}")
+    begin, end = _times(arguments)
+    settings = _settings(folder, arguments.url or "", say, web=arguments.web)
     if arguments.web:
         return _web(settings, folder, say)
-    begin, end = _times(arguments)
     address = arguments.url or str(_video(folder, say))
     message = {"url": address, "start": begin, "end": end}
     if look(settings).running:  # of a demo that was broken off
@@ -93,15 +95,17 @@ def _silent(text: str) -> None:
     """Of --json: nothing but the document goes to stdout."""
 
 
-def _settings(folder: Path, url: str) -> Settings:
+def _settings(folder: Path, url: str, say: Say, *, web: bool) -> Settings:
     if re.search(r"[\s${}]", str(folder)):
         raise UsageError(f"a folder without blanks and ${{}}: --dir: not {str(folder)!r}")
     folder.mkdir(parents=True, exist_ok=True)
-    ini = folder / "videod.ini"
+    ini, port = folder / "videod.ini", _port()
+    if web and port != PORT:
+        say(f"port {PORT} is taken: another one")
     # what is named on the command line is meant: the file's folder, the host even on this machine
     more = f", {Path(url).parent}" if url.startswith("/") else ""
     host = urlsplit(url).netloc.rpartition("@")[2] if "://" in url else ""
-    ini.write_text(INI.format(folder=folder, more=more, host=host, port=_port()))
+    ini.write_text(INI.format(folder=folder, more=more, host=host, port=port))
     return config(str(ini)).settings("local")
 
 
@@ -122,7 +126,9 @@ def _times(arguments: argparse.Namespace) -> tuple[float, float]:
             given.append(seconds(text) if text else default)
         except ValueError as error:
             raise UsageError(f"{error}: --{name}: not {getattr(arguments, name)!r}") from None
-    if given[1] <= given[0] and not arguments.end:
+    if given[1] <= given[0]:
+        if arguments.end:
+            raise UsageError(f"is not after the start: --end: {arguments.end!r}")
         given[1] = given[0] + 3
     return given[0], given[1]
 

@@ -185,9 +185,10 @@ def _ways_in(verbs: Verbs) -> None:
 
     text = "serve pages on which people upload videos, wait and watch the result"
     web = _option(_verb(verbs, "web", "web", text, "videod web --listen 127.0.0.1:8080"))
-    web.add_argument("--listen", metavar="ADDRESS", type=_named, help="host:port or unix:/path, instead of the ini's")
-    web.add_argument("--hash", action="store_true", help="read a password and print its hash, for users of the ini")
-    web.add_argument("--token", action="store_true", help="make a token, print it and its hash, for tokens of the ini")
+    one = web.add_mutually_exclusive_group()
+    one.add_argument("--listen", metavar="ADDRESS", type=_named, help="host:port or unix:/path, instead of the ini's")
+    one.add_argument("--hash", action="store_true", help="read a password and print its hash, for users of the ini")
+    one.add_argument("--token", action="store_true", help="make a token, print it and its hash, for tokens of the ini")
 
     text = "queue the recordings that a spreadsheet names, a row each"
     sheet = _json(_option(_verb(verbs, "import", "importing", text, "videod import recordings.xlsx --dry-run")))

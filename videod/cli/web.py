@@ -72,7 +72,7 @@ def _hash() -> int:
     except ImportError as error:
         raise ToolMissing(f"{error.name} is not installed: web: pip install 'videod[web]'") from None
     try:
-        given = getpass.getpass("password: ") if sys.stdin.isatty() else sys.stdin.readline(LONGEST_PASSWORD + 2)
+        given = _typed() if sys.stdin.isatty() else sys.stdin.readline(LONGEST_PASSWORD + 2)
         password = given.rstrip("\r\n")
         password.encode()
     except (EOFError, UnicodeError):
@@ -81,6 +81,13 @@ def _hash() -> int:
         raise UsageError(f"a password has 8 to {LONGEST_PASSWORD} characters: stdin: choose another")
     print(PasswordHasher().hash(password))
     return 0
+
+
+def _typed() -> str:
+    given = getpass.getpass("password: ")
+    if getpass.getpass("again: ") != given:
+        raise UsageError("the two passwords differ: try again")
+    return given
 
 
 def _token() -> int:

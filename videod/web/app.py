@@ -76,7 +76,9 @@ def answer(request: Request, trouble: Trouble) -> Response:
     site: Site = request.app.state.site
     if wants_json(request):
         return as_json(trouble)
-    if isinstance(trouble, LoginNeeded) and site.access.by_password and request.method in ("GET", "HEAD"):
+    # a program that shows a token, as Prometheus does, would follow and take the form for an answer
+    asks = request.method in ("GET", "HEAD") and "authorization" not in request.headers
+    if isinstance(trouble, LoginNeeded) and site.access.by_password and asks and request.scope["path"] != "/metrics":
         query = request.scope["query_string"].decode("latin-1")
         target = request.scope["path"] + ("?" + query if query else "")
         return RedirectResponse(f"/login?next={quote(target)}", 303)

@@ -20,6 +20,8 @@ from videod.web.farm import JOB_ID, may_see
 from videod.web.site import Site
 from videod.web.trouble import Trouble, sentence
 
+# ids that a line of the log names
+MOST_NAMED = 20
 # what who is no admin may ask for, and may not say
 OWN_KINDS = ("clip", "convert")
 FOREIGN = ("id", "node", "again", "reply_to", "upload", "overwrite", "task_id", "task_info", "public_only")
@@ -133,7 +135,7 @@ def again(site: Site, idents: list[str] | None, who: str) -> list[str]:
     done = [ident for ident in wanted if site.steer.retry(ident, letters[ident]) == "queued"]
     for ident in done:
         site.pages.stay(ident)
-    site.log.info("web: %d dead messages queued again by %s", len(done), who)
+    site.log.info("web: %d dead messages queued again by %s: %s", len(done), who, _some(done))
     return done
 
 
@@ -142,10 +144,14 @@ def dead_drop(asked: Asked) -> tuple[int, Any]:
     return 200, {"ids": dropped(asked.site, asked.body.get("ids"), asked.visitor.name)}
 
 
+def _some(idents: list[str]) -> str:
+    return ", ".join(idents[:MOST_NAMED]) + (" …" if len(idents) > MOST_NAMED else "")
+
+
 def dropped(site: Site, idents: list[str] | None, who: str) -> list[str]:
     """Drop these dead letters (None: all); the ids of those that were there."""
     done = site.search.drop(idents)
-    site.log.info("web: %d dead messages dropped by %s", len(done), who)
+    site.log.info("web: %d dead messages dropped by %s: %s", len(done), who, _some(done))
     return done
 
 

@@ -49,7 +49,7 @@ def log_in(request: Request, form: Form) -> Response:
     for key, most in (counted := _counted(address, name)):
         if seconds := site.pages.tried(key, most, SPAN_SECONDS):
             site.log.warning("web: too many tries to log in from %s", one_line(address))
-            raise too_much("These were too many tries to log in.", seconds)
+            raise too_much("There were too many tries to log in.", seconds)
     session = site.access.session(request)
     if not site.access.log_in(session, name, password):
         site.log.warning("web: a login from %s was refused", one_line(address))

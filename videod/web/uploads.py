@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from videod.config.settings import Settings
+from videod.errors import ConfigError
 from videod.web.looks import limit_text
 from videod.web.trouble import Trouble
 
@@ -90,7 +91,11 @@ class Store:
         self.folder = Path(settings.web.folder) / "uploads"
         self.results = Path(settings.web.folder) / "results"
         for folder in (self.folder, self.results):
-            folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+            try:
+                folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+            except OSError as error:
+                what = f"{settings.web.folder}: cannot be made: {error.strerror}"
+                raise ConfigError(f"[web] folder: {settings.file}: {what}: choose another") from None
 
     def create(self, owner: str, name: str, length: int) -> Upload:
         """A new upload; `length` -1: not known yet. Trouble before a byte is taken: 413, 507, 429 where the owner has
