@@ -11,7 +11,7 @@ from tests.daemon import Daemon
 from videod.config import load
 from videod.errors import RedisAway
 from videod.jobqueue import Connection
-from videod.jobqueue.ages import AT_ONCE, LONGEST, MOST, Ages
+from videod.jobqueue.ages import AT_ONCE, DEEP, LONGEST, MOST, Ages
 
 NAME = "video_info_queue"
 
@@ -67,6 +67,18 @@ def test_a_long_list_that_moves_on(r, ages: Ages) -> None:
     assert MOST > 2 * AT_ONCE
     since = ages.since([NAME], now + 10)[NAME]
     assert now - 10 * MOST - 20 <= since <= now - 10 * MOST + 100
+
+
+def test_a_burst_that_is_longer_than_what_is_looked_through(r, ages: Ages) -> None:
+    r.lpush(NAME, "first")
+    ages.since([NAME], 1000)
+    for n in range(0, DEEP + 5000, 5000):
+        r.lpush(NAME, *(f"m{i}" for i in range(n, n + 5000)))
+    ages.since([NAME], 1010)
+    r.rpop(NAME)
+    assert ages.since([NAME], 1020) == {NAME: 1000}  # it cannot be known yet
+    r.ltrim(NAME, 0, DEEP - 10)
+    assert ages.since([NAME], 1030) == {NAME: 1010}
 
 
 def test_what_is_no_message_of_ours(r, ages: Ages) -> None:

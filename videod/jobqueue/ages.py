@@ -18,7 +18,7 @@ EVERY_SECONDS = 10.0
 # remembered of each list, and so many bytes of a message: longer ones are passed over
 MOST, LONGEST = 256, 4096
 # lists that are remembered, messages that one question names, messages of a list that are looked through for each
-MOST_LISTS, AT_ONCE, DEEP = 100, 16, 10_000
+MOST_LISTS, AT_ONCE, DEEP = 100, 16, 100_000
 
 
 class Ages:
