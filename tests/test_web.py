@@ -173,6 +173,8 @@ def test_a_folder_that_cannot_be_had(daemon: Daemon, tmp_path: Path) -> None:
     done = run(daemon)
     assert (done.returncode, done.stderr.count("\n")) == (6, 1)
     assert f"[web] folder: {daemon.ini}: {tmp_path}/file: cannot be made: " in done.stderr
+    told = daemon.command("check", "prod")
+    assert told.returncode == 6 and f"problem  [web] folder: [web] folder: {tmp_path}/file: cannot be" in told.stdout
 
 
 def test_the_daemon_needs_none_of_it() -> None:

@@ -103,6 +103,8 @@ def _folders(here: Place) -> Iterator[Finding]:
                 yield Finding(name, f"{folder} is not there", advice=True)
     wanted = {"pid_file": Path(settings.pid_file).parent, "debug_log": Path(settings.debug_log).parent}
     wanted |= {"state_dir": Path(settings.state_dir), "work_dir": Path(settings.work_dir)}
+    if Path(settings.web.folder).parent != Path(settings.state_dir):  # the daemon reads uploads there
+        wanted["[web] folder"] = Path(settings.web.folder)
     for name, folder in wanted.items():
         yield _try(name, str(folder), lambda name=name, folder=folder: _writable(name, folder))  # type: ignore[misc]
 
