@@ -14,6 +14,7 @@ pytest.importorskip("starlette")
 
 from tests.daemon import Daemon, events, final, push, until
 from tests.web import Client, Web
+from videod.events import stamp
 
 HOSTILE = "<script>alert(1)</script>\"'&amp;\u202e"
 
@@ -79,6 +80,27 @@ def test_pause_and_resume(daemon: Daemon, r, client: Client) -> None:
     assert 'action="/admin/resume"' in client.page("/admin").partition("Works on")[2].partition("</table>")[0]
     assert client.post("/admin/resume", {"node": daemon.node}).status == 303
     assert client.post("/admin/resume", {"node": "other"}).status == 409
+
+
+def test_a_pause_is_told_as_it_was_asked_for(r, client: Client) -> None:
+    """The entry of a node is behind: it says that it pauses, and that it goes on, a moment later."""
+
+    def says(paused: str) -> None:
+        entry = {"state": "running", "machine": "another", "slots": 4, "busy": 0, "seen": stamp(), "paused": paused}
+        r.hset("videod:nodes", "far", json.dumps(entry))
+
+    def row() -> str:
+        return words(client.page("/admin").partition("Works on")[2].partition("</table>")[0])
+
+    for form in ({"node": "far"}, {}):
+        says("")
+        assert "far running 0 of 4" in row()
+        assert client.post("/admin/pause", {**form, "why": "tea"}).status == 303
+        assert "far pauses: tea 0 of 4" in row() and "running" not in row()
+        says("tea")
+        assert "far paused: tea 0 of 4" in row() and ("Resume" in row()) == bool(form)
+        assert client.post("/admin/resume", form).status == 303
+        assert "far running 0 of 4" in row() and "paus" not in row()
 
 
 def test_dead_letters(daemon: Daemon, r, client: Client) -> None:

@@ -14,7 +14,7 @@ from videod.errors import VideodError
 from videod.jobqueue import Connection
 from videod.jobqueue.browse import Browse
 from videod.jobqueue.nodes import SILENT, is_gone_state
-from videod.jobqueue.steer import ALL, Steer
+from videod.jobqueue.steer import ALL, Steer, pause_of
 
 # a daemon looks twice a second and says at once that it pauses
 WAIT_SECONDS = 3.0
@@ -26,18 +26,19 @@ def nodes(arguments: argparse.Namespace) -> int:
     here = place(arguments.config, arguments.env)
     connection = connect(here.settings)
     found = Browse(here.settings, connection).nodes()
-    everyone = Steer(here.settings, connection).paused().get(ALL, {})
+    paused = Steer(here.settings, connection).paused()
+    everyone = paused.get(ALL, {})
     if arguments.json:
         print(json.dumps({"paused": everyone.get("why"), "nodes": found}))
         return 0
     if everyone:
         print(f"all nodes pause: {everyone.get('why')} (videod resume)")
     for name, facts in sorted(found.items()):
-        print(_line(name, facts, alone=not everyone))
+        print(_line(name, facts, pause_of(name, facts, paused), alone=not everyone))
     return 0
 
 
-def _line(name: str, facts: dict[str, Any], *, alone: bool) -> str:
+def _line(name: str, facts: dict[str, Any], pause: str, *, alone: bool) -> str:
     if is_gone_state(facts):
         return f"{name}: gone, noticed by {facts.get('by', '?')} at {facts.get('seen', '?')}"
     if facts.get("state") == SILENT:
@@ -47,9 +48,9 @@ def _line(name: str, facts: dict[str, Any], *, alone: bool) -> str:
     busy = f"{facts.get('busy', 0)} of {facts.get('slots', '?')} slots busy{jobs}"
     about = f"videod {facts.get('version', '?')}, pid {facts.get('pid', '?')}, since {facts.get('since', '?')}"
     state = facts.get("state", "?")
-    if facts.get("paused"):
+    if pause:
         go_on = f" --node {name}" if alone else ""
-        state = f"paused: {facts['paused']}; go on: videod resume{go_on}; {state}"
+        state = f"{pause}; go on: videod resume{go_on}; {state}"
     return f"{name}: {state}, {busy}; {about}, seen {facts.get('seen', '?')}"
 
 

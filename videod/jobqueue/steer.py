@@ -218,6 +218,13 @@ class Steer:
         return text_of(state or b""), text_of(token or b"")
 
 
+def pause_of(name: str, facts: Mapping[str, Any], paused: Mapping[str, Mapping[str, str]]) -> str:
+    """How the pause of a node is told, '' without one: `paused` is what was asked for, its entry says whether it has
+    noticed. An entry is behind by a moment: of a pause that was taken back nothing is told."""
+    asked = paused.get(ALL) or paused.get(name)
+    return f"{'paused' if facts.get('paused') else 'pauses'}: {asked['why']}" if asked else ""
+
+
 def _to_end(state: str, token: str, waiting: list[Waiting]) -> Waiting | None:
     """Which of these a cancel ends: the envelope of the record, or the message that would run next.
 

@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from videod.jobqueue.nodes import is_away
 from videod.jobqueue.search import STATES
-from videod.jobqueue.steer import ALL
+from videod.jobqueue.steer import ALL, pause_of
 from videod.web import farm, handing
 from videod.web.access import Visitor, require
 from videod.web.chart import chart
@@ -59,7 +59,7 @@ def overview(request: Request) -> Response:
     values: dict[str, Any] = {
         "farm": farm.status(asked)[1],
         "everyone": paused.get(ALL),
-        "nodes": [_node(name, facts, name in paused) for name, facts in sorted(site.browse.nodes().items())],
+        "nodes": [_node(name, facts, paused) for name, facts in sorted(site.browse.nodes().items())],
         "queues": site.search.queues(),
         "day": chart(hours),
         "hour": chart(minutes),
@@ -72,13 +72,12 @@ def overview(request: Request) -> Response:
     return site.looks.page(request, "admin.html", refresh=REFRESH_SECONDS, **values)
 
 
-def _node(name: str, facts: dict[str, Any], own_pause: bool) -> dict[str, Any]:
-    shown = {
-        key: facts.get(key, "") for key in ("state", "slots", "busy", "since", "version", "paused", "seen", "lacks")
-    }
+def _node(name: str, facts: dict[str, Any], paused: dict[str, dict[str, str]]) -> dict[str, Any]:
+    shown = {key: facts.get(key, "") for key in ("state", "slots", "busy", "since", "version", "seen", "lacks")}
+    shown |= {"pause": pause_of(name, facts, paused), "own_pause": name in paused}
     running = facts.get("jobs")
     running = [str(one) for one in running] if isinstance(running, list) else []
-    return {**shown, "name": name, "away": is_away(facts), "own_pause": own_pause, "jobs": running}
+    return {**shown, "name": name, "away": is_away(facts), "jobs": running}
 
 
 def jobs(request: Request) -> Response:
