@@ -121,6 +121,8 @@ def test_an_address_is_its_visitors_alone(daemon: Daemon, web: Web, studio: Stud
     seen = root.get(place)
     assert seen.status == 200 and b"s3cret" not in seen.data and str(origin.port).encode() not in seen.data
     assert str(origin.port) not in seen.headers["content-security-policy"]
+    assert "s3cret" in anna.page(again := place.replace("/clip/", "/clip?look="))
+    assert "s3cret" not in root.page(again)
 
 
 def test_what_cannot_be_looked_at(client: Client, origin: Origin) -> None:
@@ -131,6 +133,20 @@ def test_what_cannot_be_looked_at(client: Client, origin: Origin) -> None:
     # a clip may be asked for all the same: it ends as the look did
     done = client.post(place, {"start": "1"}, on="/clip")
     assert done.status == 303 and client.ended(done.headers["location"])["state"] == "dead"
+
+
+def test_a_server_that_cannot_be_found(daemon: Daemon, web: Web, client: Client) -> None:
+    """Who waits in a browser is told at once why, and goes back to the address; nobody else sees it."""
+    daemon.end()
+    daemon.start(max_attempts=5, retry_delay=600)
+    address = "http://no-such-host.invalid/a.mp4?sig=s3cret"
+    place = client.post("/clip", {"address": address}, on="/clip").headers["location"]
+    assert client.ended(place.replace("/clip/", "/j/"))["state"] == "dead"
+    page = client.page(place)
+    assert "cannot be found or reached" in page
+    (back,) = re.findall(r'href="(/clip[?][^"]*)"', page)
+    assert f'value="{html.escape(address)}"' in client.page(back) and "s3cret" not in back
+    assert "s3cret" not in client.page("/clip?look=nope") + client.page("/clip?look=w" + "x" * 24)
 
 
 def test_jobs_of_strangers_reach_no_private_network(client: Client, r, studio: Studio, origin: Origin) -> None:

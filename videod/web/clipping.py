@@ -28,7 +28,7 @@ from videod.web.looks import clock_text
 from videod.web.results import answer, document
 from videod.web.site import Form, Site, posted, site_of
 from videod.web.trouble import Trouble, missing
-from videod.web.uploads import Upload, shown_name
+from videod.web.uploads import IDENT, Upload, shown_name
 from videod.web.words import error_text
 
 NAV = ("/clip", "Make a clip", "submit")
@@ -50,7 +50,20 @@ def routes(site: Site) -> list[Route]:
 def ask(request: Request) -> Response:
     """Where the video is."""
     visitor = require(request, "submit")
-    return _asked(request, visitor, "", "", 200)
+    return _asked(request, visitor, _address_of(request, visitor), "", 200)
+
+
+def _address_of(request: Request, visitor: Visitor) -> str:
+    """That of the look whose id is named, for its visitor alone; no address stands in ours: it may hold a login."""
+    site, ident = site_of(request), request.query_params.get("look", "")
+    page = site.pages.page(ident) if IDENT.fullmatch(ident) else None
+    if page is None or page.upload or page.kind != "look" or not _is_own(site, page, visitor):
+        return ""
+    return str(json.loads(page.message)["url"])
+
+
+def _is_own(site: Site, page: Page, visitor: Visitor) -> bool:
+    return site.access.open or page.owner == visitor.name
 
 
 def _asked(request: Request, visitor: Visitor, address: str, wrong: str, status: int) -> Response:
@@ -77,7 +90,8 @@ def look(request: Request, form: Form) -> Response:
         return _asked(request, visitor, address, "This is no address of a video: it begins with https://", 400)
     ident = "w" + secrets.token_urlsafe(18)
     url = "file://" + quote(str(site.store.path(upload))) if upload else address
-    message = {"id": ident, "kind": "look", "url": url, "pictures": PICTURES}
+    # who waits for it is better told at once than after tries of minutes
+    message = {"id": ident, "kind": "look", "url": url, "pictures": PICTURES, "max_attempts": 1}
     if wrong := _wrong(message, site):
         return _asked(request, visitor, address, wrong, 400)
     name = upload.name if upload else shown_name(unquote(urlsplit(address).path))
@@ -110,7 +124,8 @@ def _chosen(request: Request, page: Page, visitor: Visitor, form: Form, wrong: s
     values: dict[str, Any] = {"about": {}, "pictures": [], "start": form.get("start", "0"), "end": form.get("end", "")}
     values |= {"wrong": wrong, "playing": ""}
     # an address may hold a login, and is its visitor's alone: an admin's browser must not go there either
-    own = site.access.open or page.owner == visitor.name
+    own = _is_own(site, page, visitor)
+    values["back"] = f"/clip?look={page.id}" if own and not page.upload else "/clip"
     if job["state"] == "done":
         outputs = outputs_of(site, page)
         if not outputs:

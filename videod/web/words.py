@@ -39,7 +39,7 @@ ERRORS: Mapping[str, str] = {
     "upload_denied": "The result could not be stored.",
     "encode_failed": "The video could not be processed.",
     "crashed": "The video could not be processed: that broke down several times.",
-    "fetch_failed": "The video could not be fetched.",
+    "fetch_failed": "The video could not be fetched: its server cannot be found or reached, or it broke off.",
     "upload_failed": "The result could not be stored.",
     "disk_full": "There was no room for the result.",
     "stalled": "It stood still for too long.",
