@@ -306,6 +306,11 @@ def test_failed_cancelled_and_tried_again(
     assert state["state"] == "dead" and "no moving picture" in state["words"]
     assert set(state) == {"state", "place", "stage", "percent", "words", "outputs", "poster"}
     assert r.llen("videod:dead") == 1
+    # another try would end the same, and so would a clip; what broke down may be tried again
+    assert "Try again" not in client.page(second) and "noise.mp4" not in client.page("/clip")
+    assert video.name in client.page("/clip")
+    r.hset(f"videod:job:{second[3:]}", "error", '{"code": "stalled"}')
+    assert "Try again" in client.page(second) and "noise.mp4" in client.page("/clip")
     # whatever else is in the list
     r.lpush("videod:dead", f"no JSON {second[3:]}", f'["{second[3:]}"]')
     assert client.post(f"{second}/retry").status == 303

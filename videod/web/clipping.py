@@ -21,6 +21,7 @@ from videod.errors import BadMessage
 from videod.fields import Fields
 from videod.intake import Rejected, read
 from videod.jobqueue.pages import Page
+from videod.jobqueue.search import Wanted
 from videod.web.access import Visitor, require
 from videod.web.guarding import POLICY
 from videod.web.jobs import outputs_of, page_of, shown_state, submit
@@ -29,7 +30,7 @@ from videod.web.results import answer, document
 from videod.web.site import Form, Site, posted, site_of
 from videod.web.trouble import Trouble, missing
 from videod.web.uploads import IDENT, Upload, shown_name
-from videod.web.words import error_text
+from videod.web.words import UNFIT, code_of, error_text
 
 NAV = ("/clip", "Make a clip", "submit")
 PICTURES, MOST_OWN = 8, 20
@@ -68,9 +69,18 @@ def _is_own(site: Site, page: Page, visitor: Visitor) -> bool:
 
 def _asked(request: Request, visitor: Visitor, address: str, wrong: str, status: int) -> Response:
     site = site_of(request)
-    found = ((page, _upload(site, page, visitor)) for page in site.pages.of(visitor.name, MOST_OWN))
+    pages = site.pages.of(visitor.name, MOST_OWN)
+    unfit = _unfit(site, pages)
+    found = ((page, _upload(site, page, visitor)) for page in pages if page.upload not in unfit)
     seen = {upload.token: page for page, upload in found if upload}
     return site.looks.page(request, "clip.html", status, address=address, wrong=wrong, own=list(seen.values()))
+
+
+def _unfit(site: Site, pages: list[Page]) -> set[str]:
+    """The uploads of these pages of which some job found that they are no video that can be read."""
+    failed = site.search.find(Wanted(state="dead", idents=[page.id for page in pages]), len(pages) + 1).jobs
+    bad = {job["id"] for job in failed if code_of(job.get("error")) in UNFIT}
+    return {page.upload for page in pages if page.id in bad}
 
 
 def _upload(site: Site, page: Page, visitor: Visitor) -> Upload | None:

@@ -21,7 +21,7 @@ from videod.web.ending import ended
 from videod.web.site import Form, Site, posted, site_of
 from videod.web.trouble import Trouble, missing, too_much
 from videod.web.uploads import IDENT, Upload
-from videod.web.words import told
+from videod.web.words import HOPELESS, code_of, told
 
 VIDEOS, POSTER = (".mp4", ".mov", ".mkv", ".ts"), ".jpg"
 REFRESH_SECONDS = 3
@@ -135,7 +135,7 @@ def show(request: Request) -> Response:
         "job": shown,
         "may_cancel": may and shown["state"] in ("queued", "running", "retry"),
     }
-    values["may_retry"] = may and shown["state"] in ("dead", "cancelled") and _has_source(site, page)
+    values["may_retry"] = may and _may_help(site, page, shown["state"]) and _has_source(site, page)
     refresh = 0 if shown["state"] in (*FINAL, "gone") else REFRESH_SECONDS
     return site.looks.page(request, "job.html", refresh=refresh, **values)
 
@@ -166,6 +166,13 @@ def retry(request: Request, form: Form) -> Response:
     site.pages.stay(page.id)
     site.log.info("web: %s: retry by %s: %s", page.id, visitor.name, answer)
     return RedirectResponse(f"/j/{page.id}", 303)
+
+
+def _may_help(site: Site, page: Page, state: str) -> bool:
+    """Whether another try may end otherwise."""
+    if state == "dead":
+        return code_of((site.browse.job(page.id) or {}).get("error")) not in HOPELESS
+    return state == "cancelled"
 
 
 def _has_source(site: Site, page: Page) -> bool:

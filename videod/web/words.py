@@ -46,11 +46,20 @@ ERRORS: Mapping[str, str] = {
     "timeout": "It took too long.",
     "tool_crashed": "It broke down.",
 }
+# of the file itself: whatever is made of it ends so
+UNFIT = ("not_video", "encrypted", "damaged")
+# another try of the same job ends so, too
+HOPELESS = (*UNFIT, "bad_message", "forbidden_source", "out_of_range", "too_big")
+
+
+def code_of(error: Any) -> str:
+    """The code of an error in a record, '' without one."""
+    return str(error.get("code", "")) if isinstance(error, dict) else ""
 
 
 def error_text(error: Any, *, uploaded: bool = False) -> str:
     """Why a job failed, for who waits for it; its own words may hold paths and addresses."""
-    code = str(error.get("code", "")) if isinstance(error, dict) else ""
+    code = code_of(error)
     if code == "not_found" and uploaded:
         return "The file is not there any more. Please upload it again."
     return ERRORS.get(code, "Something went wrong here.")
