@@ -101,6 +101,22 @@ def test_two_users_do_not_see_each_other(web: Web, daemon: Daemon, video: Path) 
     assert b"secret name" not in root.get("/").data
 
 
+def test_an_admin_finds_the_video_of_a_user(web: Web, daemon: Daemon, video: Path) -> None:
+    anna, ben, root = (logged_in(web, name) for name in ("anna", "ben", "root"))
+    page = anna.upload(video, "harbour <b>.mp4")
+    here = f'href="/admin/jobs/{page[3:]}"'
+    for start in (lambda: None, daemon.start):
+        start()
+        assert start != daemon.start or anna.ended(page)["state"] == "done"
+        for query in ("", "?text=HARBOUR"):
+            found = root.page(f"/admin/jobs{query}")
+            assert here in found and "harbour &lt;b&gt;.mp4" in found
+        assert here not in root.page("/admin/jobs?text=harbours")
+        assert f'<a href="{page}">harbour &lt;b&gt;.mp4</a> of anna' in root.page(f"/admin/jobs/{page[3:]}")
+        theirs = json.loads(ben.get("/api/v1/jobs?text=harbour").data)
+        assert theirs["jobs"] == []
+
+
 def test_login_and_logout(web: Web) -> None:
     client = Client(web)
     before = client.token("/login") and client.cookies["videod"]

@@ -6,7 +6,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -44,6 +44,12 @@ class Page:
     def kind(self) -> str:
         """What its job does."""
         return str(json.loads(self.message)["kind"])
+
+
+def titles(connection: Connection, names: Names, idents: Sequence[str]) -> dict[str, str]:
+    """What users call the files of these jobs: of those that have a page."""
+    rows = connection.many([("HGET", names.page(ident), "name") for ident in idents])
+    return {ident: text_of(name) for ident, name in zip(idents, rows, strict=True) if name}
 
 
 class Pages:
@@ -99,6 +105,10 @@ class Pages:
             if None not in values:
                 found[ident] = Page(ident, *map(text_of, values))
         return found
+
+    def titles(self, idents: Sequence[str]) -> dict[str, str]:
+        """What users call the files of these jobs."""
+        return titles(self._connection, self._names, idents)
 
     def states(self, idents: list[str]) -> dict[str, str]:
         """The state in the record of each of these jobs that has one."""

@@ -18,6 +18,7 @@ from videod.jobqueue.ages import Ages
 from videod.jobqueue.browse import BRIEF, Browse, brief, glob, read_json, read_object, sound, text_of
 from videod.jobqueue.connection import Connection
 from videod.jobqueue.names import Names
+from videod.jobqueue.pages import titles
 from videod.message import read_envelope, read_message
 from videod.redact import hide_message
 
@@ -75,12 +76,14 @@ class Search:
                 break
             seen.add(job["id"])
             if _fits(job, wanted):
-                job.pop("message", None)
+                job.pop("message", None), job.pop("name", None)
                 fitting.append(job)
         if wanted.state in ("", "waiting") and not wanted.node and not wanted.since and not wanted.until:
-            for job in waiting(self._browse, self._settings, WAITING):
+            ahead = waiting(self._browse, self._settings, WAITING)
+            named = self._titles(wanted, [job["id"] for job in ahead])
+            for job in ahead:
                 mine = wanted.idents is None or job["id"] in wanted.idents
-                if mine and job["id"] not in seen and _fits(job, wanted):
+                if mine and job["id"] not in seen and _fits({**job, "name": named.get(job["id"], "")}, wanted):
                     fitting.append({name: job[name] for name in ("id", "kind", "state", "list")})
         fitting.sort(key=place, reverse=True)
         left = [job for job in fitting if not wanted.before or place(job) < wanted.before]
@@ -94,9 +97,14 @@ class Search:
         pages = (keys[n : n + step] for keys in self._keys(wanted) for n in range(0, len(keys), step))
         for keys in pages:
             rows = self._connection.many([("HMGET", key, *fields) for key in keys])
-            for key, values in zip(keys, rows, strict=True):
+            idents = [text_of(key)[len(self._names.job("")) :] for key in keys]
+            named = self._titles(wanted, idents)
+            for ident, values in zip(idents, rows, strict=True):
                 if record := brief(zip(fields, values, strict=True)):
-                    yield {"id": text_of(key)[len(self._names.job("")) :], **record}
+                    yield {"id": ident, **record, "name": named.get(ident, "")}
+
+    def _titles(self, wanted: Wanted, idents: Sequence[str]) -> dict[str, str]:
+        return titles(self._connection, self._names, idents) if wanted.text else {}
 
     def _keys(self, wanted: Wanted) -> Iterator[list[bytes]]:
         """What Redis finds comes in no order: before it what is most likely meant, since not all may be looked at."""
@@ -249,7 +257,7 @@ def _fits(job: Mapping[str, Any], wanted: Wanted) -> bool:
         return True
     # secrets are hidden first: else one could be guessed letter by letter
     error = job.get("error") or {}
-    told = [str(job["id"]), str(error.get("code", "")), str(error.get("message", ""))]
+    told = [str(job["id"]), str(job.get("name", "")), str(error.get("code", "")), str(error.get("message", ""))]
     told.append(hide_message(str(job.get("message", ""))))
     return any(wanted.text.casefold() in text.casefold() for text in told)
 

@@ -92,11 +92,12 @@ def jobs(request: Request) -> Response:
     found = farm.jobs(Asked(request, asked.site, asked.visitor, values, {}))[1]
     more = "?" + urlencode({**given, "before": found["before"]}) if found["before"] else ""
     fields = {param.name: given.get(param.name, "") for param in operation.params}
+    named = asked.site.pages.titles([one["id"] for one in found["jobs"]])
     kinds = sorted({kind for kind, _ in asked.site.figures.total().ended})
     nodes = sorted(asked.site.browse.nodes())
     return asked.site.looks.page(
         request, "admin_jobs.html", refresh=0 if any(given.values()) else REFRESH_SECONDS, found=found, more=more,
-        given=fields, wrong=wrong, states=STATES, kinds=kinds, nodes=nodes,
+        named=named, given=fields, wrong=wrong, states=STATES, kinds=kinds, nodes=nodes,
     )  # fmt: skip
 
 
@@ -125,6 +126,7 @@ def job(request: Request) -> Response:
     ) if found.get(name) not in (None, "")]  # fmt: skip
     return asked.site.looks.page(
         request, "admin_job.html", refresh=REFRESH_SECONDS if found["state"] in LIVE else 0, job=found, facts=facts,
+        page=asked.site.pages.page(ident),
         events=events, stages=stages, path="/admin/jobs/" + quote(ident, safe=""),
         may_cancel=found["state"] in LIVE, may_retry=found["state"] in ("dead", "cancelled", "retry"),
     )  # fmt: skip

@@ -151,7 +151,11 @@ _FILTERS = (
     Param("node", _NAME, "the node that took it"),
     Param("since", _TIME, "taken at this time or later"),
     Param("until", _TIME, "taken before this time"),
-    Param("text", {"type": "string", "minLength": 1, "maxLength": 200}, "stands in its id, message or error"),
+    Param(
+        "text",
+        {"type": "string", "minLength": 1, "maxLength": 200},
+        "stands in its id, message or error, or in the name of its file",
+    ),
     Param("limit", _LIMIT, "jobs on a page"),
     Param("before", _PLACE, "`before` of the page before this one", status=422),
 )
