@@ -85,28 +85,33 @@ def jobs(request: Request) -> Response:
     asked = _asked(request)
     given = {name: text for name, text in request.query_params.items() if text}
     operation = next(one for one in farm.OPERATIONS if one.name == "jobs")
+    # none: with a filter that does not fit, all would pass for those that do
+    found: dict[str, Any] = {"jobs": [], "before": None, "complete": True}
+    wrong = ""
     try:
-        values, wrong = _filters(operation, given), ""
+        values = _filters(operation, given)
+        found = farm.jobs(Asked(request, asked.site, asked.visitor, values, {}))[1]
     except Trouble as trouble:
-        values, wrong = {}, trouble.what
-    found = farm.jobs(Asked(request, asked.site, asked.visitor, values, {}))[1]
+        wrong = f"{trouble.what} {trouble.do}".strip()
     more = "?" + urlencode({**given, "before": found["before"]}) if found["before"] else ""
     fields = {param.name: given.get(param.name, "") for param in operation.params}
     named = asked.site.pages.titles([one["id"] for one in found["jobs"]])
     kinds = sorted({kind for kind, _ in asked.site.figures.total().ended})
     nodes = sorted(asked.site.browse.nodes())
     return asked.site.looks.page(
-        request, "admin_jobs.html", refresh=0 if any(given.values()) else REFRESH_SECONDS, found=found, more=more,
-        named=named, given=fields, wrong=wrong, states=STATES, kinds=kinds, nodes=nodes,
+        request, "admin_jobs.html", 400 if wrong else 200, refresh=0 if any(given.values()) else REFRESH_SECONDS,
+        found=found, more=more, named=named, given=fields, wrong=wrong, states=STATES, kinds=kinds, nodes=nodes,
     )  # fmt: skip
 
 
 def _filters(operation: Operation, given: dict[str, str]) -> dict[str, Any]:
-    """Trouble where one does not fit."""
+    """Trouble where one is not known or does not fit."""
     known = {param.name: param for param in operation.params}
+    for name in given:
+        operation.must_know(name)
     # a browser's field for a time leaves seconds and offset out
     texts = {name: f"{text}:00Z" if len(text) == len("2026-11-21T18:00") and known[name].schema.get("format") else text
-             for name, text in given.items() if name in known}  # fmt: skip
+             for name, text in given.items()}  # fmt: skip
     return {name: known[name].read(text) for name, text in texts.items()}
 
 

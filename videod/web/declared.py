@@ -80,8 +80,7 @@ class Operation:
         known = {param.name: param for param in self.params if param.place == "query"}
         found: dict[str, Any] = {}
         for name, text in request.query_params.multi_items():
-            if name not in known:
-                raise Trouble(400, f"There is no parameter {name[:60]!a} here.", f"Known are: {', '.join(known)}.")
+            self.must_know(name)
             if name in found:
                 raise Trouble(400, f"{name} stands there twice.")
             found[name] = known[name].read(text)
@@ -89,6 +88,12 @@ class Operation:
             if param.place == "path":
                 found[param.name] = param.read(str(request.path_params[param.name]))
         return found
+
+    def must_know(self, name: str) -> None:
+        """Trouble (400) where there is no parameter of this name in the query."""
+        known = [param.name for param in self.params if param.place == "query"]
+        if name not in known:
+            raise Trouble(400, f"There is no parameter {name[:60]!a} here.", f"Known are: {', '.join(known)}.")
 
     async def done(self, asked: Asked) -> tuple[int, Any]:
         """Do it."""
