@@ -88,6 +88,8 @@ def test_a_clip_of_an_upload(client: Client, studio: Studio) -> None:
 def test_addresses_that_are_none(client: Client, r, address: str) -> None:
     done = client.post("/clip", {"address": address}, on="/clip")
     assert done.status == 400 and 'role="alert"' in done.data.decode()
+    if not address.startswith("http"):
+        assert "http:// or https://" in done.data.decode()
     assert not r.keys("videod:job:*")
 
 
@@ -98,11 +100,16 @@ def test_times_that_are_wrong(client: Client, r, studio: Studio, origin: Origin)
     ):  # fmt: skip
         done = client.post(place, {"start": start, "end": end}, on=place)
         assert done.status == 400 and said in done.data.decode(), (start, end)
-        assert f'value="{html.escape(start)}"' in done.data.decode()
+        typed = re.findall(r'name="(?:start|end)" value="([^"]*)"', done.data.decode())
+        assert typed == [html.escape(start), html.escape(end)]
     done = client.post(place, {"start": "100", "end": ""}, on=place)
     assert done.status == 400 and "The video ends at 0:06." in done.data.decode()
-    # an end past that of the video is its end
-    state = client.ended(client.post(place, {"start": "5", "end": "50"}, on=place).headers["location"])
+    # an end past that of the video is its end, for who agrees
+    done = client.post(place, {"start": "5", "end": "50"}, on=place)
+    page = done.data.decode()
+    assert done.status == 400 and "The video ends at 0:06: this is the end now." in page
+    assert re.findall(r'name="(?:start|end)" value="([^"]*)"', page) == ["5", "6"]
+    state = client.ended(client.post(place, {"start": "5", "end": "6.05"}, on=place).headers["location"])
     assert state["outputs"][0]["duration"] == pytest.approx(1.0)
 
 

@@ -35,6 +35,8 @@ from videod.web.words import UNFIT, code_of, error_text
 NAV = ("/clip", "Make a clip", "submit")
 PICTURES, MOST_OWN = 8, 20
 LONGEST_ADDRESS = 4096
+# as much more an end may be than that of the video which it was read from
+ROUNDED = 0.1
 
 
 def routes(site: Site) -> list[Route]:
@@ -97,7 +99,9 @@ def look(request: Request, form: Form) -> Response:
         if upload is None or upload.owner != visitor.name:
             raise missing()
     elif not _is_address(address):
-        return _asked(request, visitor, address, "This is no address of a video: it begins with https://", 400)
+        return _asked(
+            request, visitor, address, "This is no address of a video: one begins with http:// or https://", 400
+        )
     ident = "w" + secrets.token_urlsafe(18)
     url = "file://" + quote(str(site.store.path(upload))) if upload else address
     # who waits for it is better told at once than after tries of minutes
@@ -143,7 +147,7 @@ def _chosen(request: Request, page: Page, visitor: Visitor, form: Form, wrong: s
         values["about"] = json.loads(document(site, page.id, outputs[0]))
         values["pictures"] = [{"at": one["start"], "src": f"/j/{page.id}/files/{one['n']}"} for one in outputs[1:]]
         values["playing"] = f"/clip/{page.id}/source" if page.upload else message["url"] if own else ""
-        values["end"] = values["end"] or _seconds(values["about"]["duration"])
+        values["end"] = values["end"] if form else _seconds(values["about"]["duration"])
     refresh = 3 if job["state"] in ("queued", "running", "retry") else 0
     made = site.looks.page(request, "choose.html", status, refresh=refresh, page=page, job=job, **values)
     if own and not page.upload:
@@ -182,7 +186,7 @@ def cut(request: Request, form: Form) -> Response:
     if page.upload and site.store.find(page.upload) is None:
         raise Trouble(409, "The file is not there any more.", "Please upload it again.")
     if wrong := _outside(site, page, message):
-        return _chosen(request, page, visitor, form, wrong, 400)
+        return _chosen(request, page, visitor, {**form, **wanted, "end": str(message.get("end", ""))}, wrong, 400)
     if not wanted["start"] and not wanted["end"]:
         return _chosen(request, page, visitor, form, "Set a start or an end.", 400)
     if wrong := _wrong(message, site):
@@ -193,7 +197,7 @@ def cut(request: Request, form: Form) -> Response:
 
 
 def _outside(site: Site, page: Page, message: dict[str, Any]) -> str:
-    """Why the video has no such part. An end past its own, which is cut there anyway, goes."""
+    """Why the video has no such part. An end past its own becomes that, for who asks again; its very end goes."""
     outputs = outputs_of(site, page)
     ends = json.loads(document(site, page.id, outputs[0]))["duration"] if outputs else float("inf")
     fields = Fields(message)
@@ -201,6 +205,9 @@ def _outside(site: Site, page: Page, message: dict[str, Any]) -> str:
         start, end = fields.seconds("start") or 0.0, fields.seconds("end")
     except BadMessage:
         return ""
+    if start < ends and end is not None and end > ends + ROUNDED:
+        message["end"] = _seconds(ends)
+        return f"The video ends at {clock_text(ends)}: this is the end now. Is that meant?"
     if end is not None and end >= ends:
         message.pop("end")
         message.setdefault("start", 0)
