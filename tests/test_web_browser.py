@@ -60,6 +60,10 @@ def test_what_is_no_video(eyes: Eyes, daemon: Daemon, tmp_path: Path) -> None:
     eyes.upload(page)
     eyes.page.wait_for_selector("#sending .bad")
     assert "is no video" in eyes.page.inner_text("#sending")
+    seen = (
+        "[...document.querySelectorAll('main *')].filter((e) => !e.children.length && e.textContent.includes('is no'))"
+    )
+    assert eyes.page.evaluate(f"{seen}.filter((e) => e.getBoundingClientRect().right > 0).length") == 1
     noise = tmp_path / "noise.mp4"
     noise.write_bytes(bytes(range(256)) * 400)
     daemon.start()
@@ -87,7 +91,8 @@ def test_several_files_dropped(eyes: Eyes, daemon: Daemon, video: Path, tmp_path
     eyes.page.dispatch_event("#drop", "drop", {"dataTransfer": data})
     # what is uploaded stands in the list, without a reload
     eyes.page.wait_for_selector("#videos li:nth-child(2) a")
-    assert eyes.page.locator("#sending li").count() == 0
+    eyes.page.wait_for_selector("#sending li:nth-child(2) a[href^='/j/']")
+    assert eyes.page.locator("#sending li .done").count() == 2
     eyes.page.reload()
     assert eyes.page.locator("main .rows:not(#sending) a").count() == 2
     assert '"><img src=x onerror=alert(1)>.mp4' in eyes.page.inner_text("main")

@@ -6,6 +6,7 @@ import base64
 import contextlib
 import hashlib
 import os
+import re
 import signal
 import socket
 import threading
@@ -416,6 +417,17 @@ def test_a_form_without_javascript(client: Client, daemon: Daemon, video: Path) 
     assert (done.status, done.headers["location"]) == (303, "/")
     assert all(name in client.page("/") for name in ("b.mp4", "c.mp4"))
     assert [file.read_bytes() == data for file in files(daemon)] == [True] * 3
+
+
+def test_one_of_several_files_is_no_video(client: Client, video: Path) -> None:
+    data = video.read_bytes()
+    done = client.ask(
+        "POST", "/upload", **form(client, ("d.mp4", data), ("e<.mp4", b"<html>" + b"x" * 5000), ("f", data))
+    )
+    said = done.data.decode()
+    assert done.status == 415 and "“e&lt;.mp4” is no video" in said and "Not taken: e&lt;.mp4, and what came" in said
+    ((taken, name),) = re.findall(r'<a href="(/j/[^"]*)">([^<]*)</a>', said)
+    assert name == "d.mp4" and client.state(taken)["state"] == "queued"
 
 
 def test_forms_that_are_wrong(client: Client, daemon: Daemon, video: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -16,8 +16,8 @@ from starlette.routing import Route
 from videod.web.access import FORM_TOKEN, Visitor, require, visitor
 from videod.web.receiving import Receiver, body, complete, drop
 from videod.web.site import Site, site_of
-from videod.web.trouble import LoginNeeded, Trouble, too_much
-from videod.web.uploads import Upload
+from videod.web.trouble import LoginNeeded, Trouble, too_much, wants_json
+from videod.web.uploads import Upload, shown_name
 
 MOST_FILES, MOST_FIELD, MOST_HEADER = 20, 1000, 4096
 # RFC 2046, 5.1.1
@@ -36,19 +36,25 @@ def routes(site: Site) -> list[Route]:
 async def upload(request: Request) -> Response:
     """The files of a form, one after the other; then the page of the only one, or the list."""
     site = site_of(request)
+    form = _Form(request, site)
     try:
-        pages = await _Form(request, site).read()
+        await form.read()
     except Trouble as trouble:
         if trouble.status != 408:  # nothing comes
             await drop(request)
-        raise
+        if not form.taken or wants_json(request):
+            raise
+        values: dict[str, Any] = {"trouble": trouble, "taken": form.taken, "refused": form.current}
+        page = site.looks.page(request, "trouble.html", trouble.status, **values)
+        page.headers.update(trouble.headers)
+        return page
     except MultipartParseError:
         raise Trouble(400, "This form cannot be read.") from None
     except ClientDisconnect:
         return Response(status_code=400)
-    if not pages:
+    if not form.taken:
         raise Trouble(400, "No file was chosen.", "Go back and choose one.")
-    return RedirectResponse(pages[0] if len(pages) == 1 else "/", 303)
+    return RedirectResponse(form.taken[0][0] if len(form.taken) == 1 else "/", 303)
 
 
 class _Parts:
@@ -98,7 +104,8 @@ class _Parts:
 
 
 class _Form:
-    """Reads one form: the token first, then files."""
+    """Reads one form: the token first, then files. `taken`: address and name of what was made a job so far; `current`:
+    the name of the file that is being read."""
 
     def __init__(self, request: Request, site: Site) -> None:
         self._request, self._site = request, site
@@ -112,12 +119,13 @@ class _Form:
         if int(request.headers.get("content-length", 0) or 0) > self._most * MOST_FILES + SLACK:
             site.store.fits(self._most + 1)
         self._visitor: Visitor | None = None
+        self.taken: list[tuple[str, str]] = []
+        self.current = ""
 
-    async def read(self) -> list[str]:
-        """The addresses of the jobs that were made."""
+    async def read(self) -> None:
+        """Make jobs of the files. Trouble ends it: files behind that are not read."""
         if visitor(self._request) is None:
             raise LoginNeeded
-        pages: list[str] = []
         pieces = self._pieces()
         async for what, data in pieces:
             if what != "named":
@@ -128,12 +136,13 @@ class _Form:
                 if options.get(b"name") == b"token":
                     self._request.scope[FORM_TOKEN] = value
             elif options[b"filename"]:
-                if len(pages) == MOST_FILES:
+                name = options[b"filename"].decode("utf-8", "replace")
+                self.current = shown_name(name)
+                if len(self.taken) == MOST_FILES:
                     raise Trouble(413, f"These are more than {MOST_FILES} files.", "The first ones were taken.")
                 # the token stands before the first file: nothing of a forged form is taken
                 self._visitor = self._visitor or require(self._request, "submit")
-                pages.append(await self._file(options[b"filename"].decode("utf-8", "replace"), pieces))
-        return pages
+                self.taken.append((await self._file(name, pieces), self.current))
 
     async def _pieces(self) -> Pieces:
         async for chunk in body(self._request):

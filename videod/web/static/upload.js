@@ -21,7 +21,12 @@ class Refused extends Error {
 }
 
 const sleep = (seconds) => new Promise((done) => setTimeout(done, seconds * 1000));
-const said = (text) => { document.querySelector("#said").textContent = text; };
+// what a row shows already is for those who hear it
+function said(text, seen = false) {
+  const place = document.querySelector("#said");
+  place.textContent = text;
+  place.classList.toggle("heard", !seen);
+}
 const store = () => `${STORE}${form.dataset.owner}|`; // another user of this browser does not see it
 const key = (file) => `${store()}${file.name}|${file.size}|${file.lastModified}`;
 
@@ -222,17 +227,16 @@ async function work() {
   busy = false;
   const [only] = all;
   if (all.length === 1 && only.page) location.assign(only.page);
-  else await follow(all.filter((item) => item.page));
+  else await follow();
 }
 
-// The list of videos, while something in it is to change; what is in it needs no row of its own.
-async function follow(sent = []) {
+// The list of videos, while something in it is to change.
+async function follow() {
   const live = ".queued, .requeued, .running, .retry";
   try {
     const answer = await fetch("/", { headers: { Accept: "text/html" } });
     const fresh = answer.ok && new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("#videos");
     if (fresh && !videos.contains(document.activeElement)) videos.replaceChildren(...fresh.childNodes);
-    if (fresh) for (const item of sent) item.row.remove();
   } catch { /* the next look may do */ }
   clearTimeout(timer);
   if (videos.querySelector(live)) timer = setTimeout(follow, FOLLOW);
@@ -251,7 +255,7 @@ function unfinished() {
       if (name.startsWith(store())) names.push(name.slice(store().length).split("|").slice(0, -2).join("|"));
     }
   } catch { return; }
-  if (names.length) said(`Not finished: ${names.join(", ")}. Choose the same file again to go on.`);
+  if (names.length) said(`Not finished: ${names.join(", ")}. Choose the same file again to go on.`, true);
 }
 
 if (form) {
