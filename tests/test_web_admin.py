@@ -19,6 +19,11 @@ from videod.events import stamp
 HOSTILE = "<script>alert(1)</script>\"'&amp;\u202e"
 
 
+# what all who watch are shown of the farm, and what is for admins
+SHOWN = ("far", "pauses: tea", "The last hour", "video_info_queue", "All nodes pause: tea")
+KEPT = ("one-of-them", "/disk", "<button", "<form", "boss", "/admin/")
+
+
 def words(page: str) -> str:
     """What a page says, without its markup."""
     return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]*>", " ", page)))
@@ -151,11 +156,22 @@ def test_for_admins_only(daemon: Daemon, r) -> None:
     daemon.sections = f"[web]\ntokens ={lines}\n"
     web = Web(daemon).start()
     try:
-        for path in ("/admin", "/admin/jobs", "/admin/jobs/x", "/admin/dead"):
+        for path in ("/admin/jobs", "/admin/jobs/x", "/admin/dead"):
             for token, wanted in (("eye", 403), ("sub", 403), ("", 401)):
                 asking = Client(web, {"Authorization": f"Bearer {token}"} if token else {})
                 assert asking.get(path).status == wanted, (path, token)
-        assert Client(web, {"Authorization": "Bearer boss"}).get("/admin").status == 200
+        assert Client(web, {}).get("/admin").status == 401
+        entry = {"state": "running", "jobs": ["one-of-them"], "lacks": "room on /disk", "seen": stamp(), "slots": 4}
+        r.hset("videod:nodes", "far", json.dumps(entry))
+        r.hset("videod:paused", "*", json.dumps({"why": "tea", "by": "boss", "at": stamp()}))
+        assert all(
+            text in (page := Client(web, {"Authorization": "Bearer boss"}).page("/admin")) for text in (*KEPT, *SHOWN)
+        ), page
+        # who may watch only looks
+        page = Client(web, {"Authorization": "Bearer eye"}).page("/admin")
+        assert all(text in page for text in SHOWN) and not any(text in page for text in KEPT), page
+        home = Client(web, {"Authorization": "Bearer eye"}).page("/")
+        assert "You may look on" in home and 'href="/admin"' in home
         assert "/admin" not in Client(web, {"Authorization": "Bearer sub"}).page("/")
         for path in ("/admin/pause", "/admin/resume", "/admin/dead", "/admin/jobs/x/cancel", "/admin/jobs/x/retry"):
             assert Client(web, {"Authorization": "Bearer sub"}).ask("POST", path).status == 403
