@@ -101,6 +101,43 @@ def test_pages_of_the_sysadmin(eyes: Eyes, daemon: Daemon, studio: Studio, r) ->
         fits_and_reads(eyes, place)
 
 
+def test_tables_and_charts_are_read_on_a_phone_and_a_desk(eyes: Eyes, daemon: Daemon, studio: Studio, r) -> None:
+    """Nothing is cut, too small or out of line."""
+    page = eyes.page
+    daemon.start()
+    push(r, {"id": "bad", "kind": "sleep", "fail": "damaged"}, {"id": "long-" + "x" * 100, "kind": "sleep"})
+    final(r, "bad"), final(r, "long-" + "x" * 100)
+    r.hset("videod:job:bad", mapping={"origin": "o" * 100, "fetched_bytes": 3 << 20, "stages": '{"fetch": 1}'})
+    page.set_viewport_size({"width": 375, "height": 800})
+    page.goto(f"{eyes.web.url}/admin")
+    heights = "[...document.querySelectorAll('.chart text')].map(e => e.getBoundingClientRect().height)"
+    assert min(page.evaluate(heights)) > 9, "labels of charts"
+    assert page.evaluate("(e => e.scrollWidth <= e.clientWidth)(document.querySelector('[aria-label=Queues]'))")
+    assert page.inner_text(".legend").split() == ["done", "failed", "cancelled"]
+    assert "CPU seconds" in page.inner_text("main")
+    page.goto(f"{eyes.web.url}/admin/jobs/bad")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 375
+    facts = page.inner_text(".facts")
+    assert "Fetched\t3.0 MiB" in facts and "Taken from\tooo" in facts and "_" not in facts and "UTC" in facts
+    assert page.inner_text("h1") == "sleep bad"
+    eyes.upload(studio.film("silent").path)
+    eyes.at_job()
+    eyes.state("done")
+    eyes.upload(studio.film("silent").path)
+    eyes.at_job()
+    r.hset("videod:job:" + page.url.rpartition("/")[2], "state", "cancelled")
+    page.goto(eyes.web.url)
+    assert page.locator("#videos .cancelled").count() == page.locator("#videos .done").count() == 1
+    lefts = page.evaluate("[...document.querySelectorAll('#videos .state')].map(e => e.getBoundingClientRect().left)")
+    assert len(set(lefts)) == 1, f"states out of line: {lefts}"
+    page.set_viewport_size({"width": 1200, "height": 800})
+    page.goto(f"{eyes.web.url}/admin/jobs")
+    wide = page.evaluate("document.querySelector('.jobs th:last-child').getBoundingClientRect().width")
+    assert wide > 350, "the column What"
+    tops = page.evaluate("[...document.querySelectorAll('.filters label')].map(e => e.getBoundingClientRect().top)")
+    assert len(set(tops)) <= 2, f"labels out of line: {tops}"
+
+
 def test_a_keyboard_is_enough(eyes: Eyes, web: Any) -> None:
     page = eyes.page
     page.goto(web.url)

@@ -20,6 +20,7 @@ from videod.web import farm, handing
 from videod.web.access import Visitor, require
 from videod.web.chart import chart
 from videod.web.declared import Asked, Operation
+from videod.web.looks import size_text, when_text
 from videod.web.site import Form, Site, posted, site_of
 from videod.web.trouble import Trouble
 
@@ -28,6 +29,13 @@ REFRESH_SECONDS = 10
 MOST_LETTERS = 100
 LIVE = ("running", "retry", "requeued", "waiting")
 PATH = "/admin/jobs/{id}"
+# fields of a record, as people call them
+FACTS = {
+    "kind": "Kind", "state": "State", "stage": "Stage", "percent": "Per cent", "node": "Node", "attempt": "Attempt",
+    "crashes": "Crashes", "origin": "Taken from", "list": "Waits in", "taken_at": "Taken", "started_at": "Started",
+    "ended_at": "Ended", "retry_at": "Tried again", "seconds": "Seconds", "cpu_seconds": "CPU seconds",
+    "fetched_bytes": "Fetched",
+}  # fmt: skip
 
 
 def routes(site: Site) -> list[Route]:
@@ -76,7 +84,8 @@ def _node(name: str, facts: dict[str, Any], paused: dict[str, dict[str, str]]) -
     shown = {key: facts.get(key, "") for key in ("state", "slots", "busy", "since", "version", "seen", "lacks")}
     shown |= {"pause": pause_of(name, facts, paused), "own_pause": name in paused}
     running = facts.get("jobs")
-    running = [str(one) for one in running] if isinstance(running, list) else []
+    # what was just taken has no id yet
+    running = [str(one) for one in running if one] if isinstance(running, list) else []
     return {**shown, "name": name, "away": is_away(facts), "jobs": running}
 
 
@@ -125,16 +134,19 @@ def job(request: Request) -> Response:
     ]
     seconds = max(1e-9, sum(found.get("stages", {}).values()))
     stages = [(name, took, round(100 * took / seconds)) for name, took in found.get("stages", {}).items()]
-    facts = [(name, found[name]) for name in (
-        "kind", "state", "stage", "percent", "node", "attempt", "crashes", "origin", "list", "taken_at", "started_at",
-        "ended_at", "retry_at", "seconds", "cpu_seconds", "fetched_bytes",
-    ) if found.get(name) not in (None, "")]  # fmt: skip
+    facts = [(word, _fact(name, found[name])) for name, word in FACTS.items() if found.get(name) not in (None, "")]
     return asked.site.looks.page(
         request, "admin_job.html", refresh=REFRESH_SECONDS if found["state"] in LIVE else 0, job=found, facts=facts,
         page=asked.site.pages.page(ident),
         events=events, stages=stages, path="/admin/jobs/" + quote(ident, safe=""),
         may_cancel=found["state"] in LIVE, may_retry=found["state"] in ("dead", "cancelled", "retry"),
     )  # fmt: skip
+
+
+def _fact(name: str, value: Any) -> Any:
+    if name == "fetched_bytes" and isinstance(value, (int, float)):
+        return size_text(value)
+    return (when_text(value, seconds=True) or value) if name.endswith("_at") else value
 
 
 def _rest(event: dict[str, Any]) -> str:

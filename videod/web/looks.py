@@ -74,12 +74,12 @@ def limit_text(count: int) -> str:
 
 
 def size_text(count: float) -> str:
-    """Bytes for people: `34.2 MB`."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
+    """Bytes for people, in the units of limits: `34.2 MiB`."""
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"
 
 
 def clock_text(seconds: float) -> str:
@@ -90,9 +90,9 @@ def clock_text(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{text}" if hours else f"{minutes}:{text}"
 
 
-def when_text(stamp: Any) -> str:
+def when_text(stamp: Any, *, seconds: bool = False) -> str:
     """A time of ours for people: `2026-11-21 18:02 UTC`."""
     try:
-        return datetime.fromisoformat(stamp).strftime("%Y-%m-%d %H:%M UTC")
+        return datetime.fromisoformat(stamp).strftime(f"%Y-%m-%d %H:%M{':%S' if seconds else ''} UTC")
     except (TypeError, ValueError):  # anybody may write records and nodes
         return ""

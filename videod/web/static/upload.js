@@ -31,9 +31,9 @@ const store = () => `${STORE}${form.dataset.owner}|`; // another user of this br
 const key = (file) => `${store()}${file.name}|${file.size}|${file.lastModified}`;
 
 function size(count) {
-  const units = ["B", "kB", "MB", "GB", "TB"];
+  const units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
   let n = 0;
-  while (count >= 1000 && n < units.length - 1) { count /= 1000; n += 1; }
+  while (count >= 1024 && n < units.length - 1) { count /= 1024; n += 1; }
   return `${n ? count.toFixed(1) : count} ${units[n]}`;
 }
 
