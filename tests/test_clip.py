@@ -139,6 +139,27 @@ def test_container_by_name_and_by_preset(serving: Daemon, r, origin: Origin, sou
     assert "abc" not in serving.log + json.dumps(events(r))
 
 
+def test_clips_that_are_alike_are_cut_once(serving: Daemon, r, sources) -> None:
+    """One clip for several places; what differs in anything is another."""
+    source = serving.folder / "v.mp4"
+    source.write_bytes(sources["mp4"].read_bytes())
+    same = {"start": 1, "end": 2.2}
+    others = [{"start": 1, "end": 2.24}, {**same, "cut": "keyframe"}, {**same, "upload": f"file:{serving.clips}/x.mkv"}]
+    push(r, {"id": "a", "url": str(source), "clips": [same, others[0], same, *others[1:], {**same, "duration": None}]})
+    outputs = final(r, "a", 60)["outputs"]
+    assert [output["n"] for output in outputs] == [1, 2, 3, 4, 5, 6]
+    assert [(serving.log.count(f" clip {n}: asked "), serving.log.count(f" clip {n}: ")) for n in (1, 3, 6)] == [
+        (1, 2),
+        (0, 1),
+        (0, 1),
+    ]
+    assert len({output["sha256"] for output in outputs}) == 4 and len({path_of(output) for output in outputs}) == 6
+    for n in (1, 3, 5, 6):
+        assert videos.numbers(path_of(outputs[n - 1])) == list(range(25, 55))
+    told = [event["n"] for event in events(r, "a") if event["event"] == "output"]
+    assert sorted(told) == [1, 2, 3, 4, 5, 6]
+
+
 @pytest.mark.parametrize(
     ("page", "code"),
     [
@@ -218,7 +239,7 @@ def test_kill_9_in_the_middle_of_encoding(serving: Daemon, r, sources) -> None:
     """Children die with the daemon within 2 s, the next start runs the job again, the scratch folder is gone."""
     source = serving.folder / "v.mp4"
     source.write_bytes(sources["mp4"].read_bytes())
-    clips = [{"start": i % 5, "end": i % 5 + 2} for i in range(12)]
+    clips = [{"start": i / 4, "end": i / 4 + 2} for i in range(12)]
     push(r, {"id": "a", "url": str(source), "clips": clips})
     until(lambda: [pid for pid in serving.marked() if "ffmpeg" in _argv(pid)], 30, "ffmpeg runs")
     assert len(serving.scratch()) == 1
@@ -234,7 +255,7 @@ def test_kill_9_in_the_middle_of_encoding(serving: Daemon, r, sources) -> None:
 def test_stop_now_in_the_middle_of_encoding(serving: Daemon, r, sources) -> None:
     source = serving.folder / "v.mp4"
     source.write_bytes(sources["mp4"].read_bytes())
-    push(r, {"id": "a", "url": str(source), "clips": [{"start": i % 5, "end": i % 5 + 2} for i in range(12)]})
+    push(r, {"id": "a", "url": str(source), "clips": [{"start": i / 4, "end": i / 4 + 2} for i in range(12)]})
     until(lambda: [pid for pid in serving.marked() if "ffmpeg" in _argv(pid)], 30, "ffmpeg runs")
     assert serving.stop("--now") == 1
     assert not serving.marked()

@@ -1,7 +1,7 @@
 """Cut clips out of a video: guard → fetch → probe → plan → cut → verify → upload → confirm.
 
-One fetch and one probe serve all clips of a message. Times are seconds from the first frame that a player
-shows.
+One fetch and one probe serve all clips of a message, and one cut all clips of it that are alike. Times are seconds
+from the first frame that a player shows.
 """
 
 from __future__ import annotations
@@ -46,6 +46,11 @@ class Clip:
     preset: Preset
     target: upload.Target
     exact_sound: bool = False
+
+    @property
+    def content(self) -> tuple[object, ...]:
+        """What clips that go to several places have in common."""
+        return self.start, self.end, self.cut, self.preset, self.exact_sound
 
 
 @dataclass(frozen=True)
@@ -113,48 +118,57 @@ def _container(template: str) -> str:
 
 def run(params: Params, ctx: Context) -> Sequence[Output]:
     """Make all clips."""
-    wishes = [obtain.Wish(clip.start, clip.end, clip.cut, clip.preset.container) for clip in params.clips]
+    alike: dict[tuple[object, ...], list[Clip]] = {}
+    for clip in params.clips:
+        alike.setdefault(clip.content, []).append(clip)
+    groups = list(alike.values())
+    wishes = [obtain.Wish(clip.start, clip.end, clip.cut, clip.preset.container) for clip, *_ in groups]
     ctx.progress.begin("fetch", FETCH)
     parts = obtain.parts(params.url, wishes, ctx)
     ready = dict(enumerate(parts or ()))
     source: Source | None = None
-    for n, clip in enumerate(params.clips):
+    for n, clips in enumerate(groups):
         try:
             if n in ready:
-                ctx.output(_make(clip, ready.pop(n), ctx, 1 / len(wishes)))
+                _make(clips, ready.pop(n), ctx, 1 / len(params.clips))
                 continue
         except (Damaged, EncodeFailed) as failure:
             # the last word is not that of a part
-            ctx.log.info(f"clip {clip.n}: {failure}: tried again with the whole source")
+            ctx.log.info(f"clip {clips[0].n}: {failure}: tried again with the whole source")
             ready.clear()
         if source is None:
             source = obtain.whole(params.url, ctx)
         ctx.progress.begin("cut", 0)
-        ctx.output(_make(clip, obtain.of_whole(source, wishes[n]), ctx, 1 / len(wishes)))
+        _make(clips, obtain.of_whole(source, wishes[n]), ctx, 1 / len(params.clips))
     return ctx.outputs
 
 
-def _make(clip: Clip, ready: obtain.Ready, ctx: Context, share: float) -> Output:
-    asked = (clip.start, clip.end)
+def _make(clips: Sequence[Clip], ready: obtain.Ready, ctx: Context, share: float) -> None:
+    """Cut once, for clips that are alike, and bring it to where each goes. `share` of the job is that of one clip."""
+    clip = clips[0]
     source, wanted = ready.source, replace(ready.plan, exact_sound=clip.exact_sound)
     from_, to = (float(time) for time in ready.bounds)
     ctx.log.info(f"clip {clip.n}: asked {_span(clip)}; {wanted.cut} {wanted.count} frames, {from_:.6f}..{to:.6f} s")
-    ctx.progress.begin("encode" if wanted.cut == "encode" else "cut", CUT * share)
+    ctx.progress.begin("encode" if wanted.cut == "encode" else "cut", CUT * share * len(clips))
     path = ctx.scratch / f"clip-{clip.n}.{clip.preset.container}"
-    made = _cut(clip, source, wanted, path, ctx)
-    made = ready.told(made)
+    made = ready.told(_cut(clip, source, wanted, path, ctx))
     if made.why:
         ctx.log.info(f"clip {clip.n}: all frames were encoded: {made.why}")
     for text in made.warnings:
         ctx.log.warn(f"clip {clip.n}: {text}")
-    sent = deliver(path, clip.target, ctx, UPLOAD * share)
+    for clip in clips:
+        _send(clip, made, path, ctx, UPLOAD * share, keep=clip is not clips[-1])
+
+
+def _send(clip: Clip, made: Cut, path: Path, ctx: Context, share: float, *, keep: bool) -> None:
+    sent = deliver(path, clip.target, ctx, share, keep=keep)
     how = f"{made.cut}, {made.copied} copied of" if made.copied else f"{made.cut},"
     ctx.log.info(f"clip {clip.n}: {how} {made.frames} frames, {obtain.megabytes(sent.bytes)} at {sent.url}")
-    return Output(
-        n=clip.n, url=sent.url, bytes=sent.bytes, sha256=sent.sha256, start=made.start, end=made.end, asked=asked,
-        frames=made.frames, duration=made.duration, cut=made.cut, width=made.width, height=made.height,
-        warning="; ".join(made.warnings) or None,
-    )  # fmt: skip
+    ctx.output(Output(
+        n=clip.n, url=sent.url, bytes=sent.bytes, sha256=sent.sha256, start=made.start, end=made.end,
+        asked=(clip.start, clip.end), frames=made.frames, duration=made.duration, cut=made.cut, width=made.width,
+        height=made.height, warning="; ".join(made.warnings) or None,
+    ))  # fmt: skip
 
 
 def _cut(clip: Clip, source: Source, wanted: Plan, path: Path, ctx: Context) -> Cut:
