@@ -39,7 +39,7 @@ from videod.transfer.ranges import Changed, Refused, Remote, consistently
 
 MIB = 1 << 20
 BODY = b"\0" + os.urandom(3 * MIB + 76)
-OTHER = os.urandom(len(BODY))
+OTHER = b"\1" + os.urandom(len(BODY) - 1)
 V1, V2 = '"v1"', '"v2"'
 PART = (MIB, 2 * MIB)
 Open = Callable[..., Remote]
@@ -139,7 +139,7 @@ def test_small_gaps_come_along(origin: Origin, remote: Open, out: Path, tmp_path
 def test_as_many_connections_as_set_and_no_more(
     origin: Origin, remote: Open, out: Path, tmp_path: Path, connections: int
 ) -> None:
-    body = os.urandom(6 * MIB)
+    body = b"\0" + os.urandom(6 * MIB - 1)
     settings = settings_of(tmp_path, fetch_connections=str(connections))
     source = remote(origin.put("/a", page(body, rate=8 * MIB)), settings)
     source.fetch([(0, len(body))], out)
@@ -154,7 +154,7 @@ def test_as_many_connections_as_set_and_no_more(
 def test_a_server_that_allows_fewer_connections(
     origin: Origin, remote: Open, out: Path, at_once: int, status: int
 ) -> None:
-    body = os.urandom(6 * MIB)
+    body = b"\0" + os.urandom(6 * MIB - 1)
     origin.at_once, origin.refusal = at_once, status
     source = remote(origin.put("/a", page(body, rate=16 * MIB)))
     seen: list[float] = []
@@ -182,7 +182,7 @@ def test_over_tls(secure: Origin, remote: Open, out: Path, tmp_path: Path, tls_f
 
 
 def test_from_nginx(nginx: WebDav, remote: Open, out: Path) -> None:
-    body = os.urandom(40 * MIB)
+    body = b"\0" + os.urandom(40 * MIB - 1)
     (nginx.root / "long.mp4").write_bytes(body)
     (nginx.root / "empty.mp4").write_bytes(b"")
     source = remote(nginx.url + "/long.mp4")
