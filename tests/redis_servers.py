@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import socket
 import subprocess
 import tempfile
 import threading
@@ -21,14 +20,10 @@ from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
 from tests.daemon import until
+from tests.ports import free_port
 from tests.relay import Pair, Relay
 
 BINARY = "redis-server"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return free.getsockname()[1]
 
 
 class Tcp:

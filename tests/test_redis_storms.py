@@ -12,7 +12,8 @@ import pytest
 import redis
 
 from tests.daemon import Daemon, accounted, events, push, until
-from tests.redis_servers import Network, Tcp, free_port, short_folder
+from tests.ports import free_port
+from tests.redis_servers import Network, Tcp, short_folder
 
 RETURN_SECONDS = 2.0
 

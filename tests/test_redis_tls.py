@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.daemon import ROOT, Daemon, events, final, push, until
-from tests.redis_servers import BINARY, Tcp, Watched, free_port, short_folder, version
+from tests.ports import free_port
+from tests.redis_servers import BINARY, Tcp, Watched, short_folder, version
 from videod.jobqueue import rights
 
 SECRET = "s3cret-pass"
@@ -202,7 +203,7 @@ def test_a_sentinel_and_its_master_by_tls(daemon: Daemon, folder: Path) -> None:
         # a Sentinel gives numbers for names, and the certificate has a name
         options = f"tls=yes&ssl_ca_certs={server.pem}&ssl_check_hostname=no"
         daemon.write(redis=f"redis+sentinel://videod:{SECRET}@127.0.0.1:{port}/films?{options}")
-        until(lambda: started(daemon), 10, "serves")
+        until(lambda: started(daemon), 30, "serves")
         assert daemon.command("push", "-e", "prod", "--wait", '{"kind":"sleep"}').returncode == 0
         assert daemon.stop() == 0
     finally:

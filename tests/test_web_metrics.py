@@ -19,8 +19,9 @@ from prometheus_client import parser
 
 from tests.conftest import RedisServer
 from tests.daemon import ROOT, Daemon, final, push, until
+from tests.ports import free_port
 from tests.redis_servers import short_folder
-from tests.web import Client, Web, free_port
+from tests.web import Client, Web
 
 ALERTS, DASHBOARD = ROOT / "docs/examples/prometheus-alerts.yml", ROOT / "docs/examples/grafana.json"
 

@@ -13,7 +13,8 @@ import pytest
 
 from tests.daemon import ROOT, Daemon, until
 from tests.media_fixtures import Studio
-from tests.web import TUS, Client, Web, free_port
+from tests.ports import free_port
+from tests.web import TUS, Client, Web
 
 pytest.importorskip("starlette")
 EXAMPLE = (ROOT / "docs/examples/nginx-web.conf").read_text()

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.origin import Origin, certificates
+from tests.ports import free_port
 from videod.cancel import Cancel
 from videod.config import Config, Settings
 from videod.process import Guardian, Tools
@@ -147,13 +148,6 @@ def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebDav]:
     server = WebDav(tmp_path_factory.mktemp("nginx"))
     yield server
     server.stop()
-
-
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def _crypted(password: str) -> str:

@@ -7,7 +7,6 @@ import contextlib
 import json
 import re
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,15 +15,10 @@ from typing import Any
 import urllib3
 
 from tests.daemon import Daemon, until
+from tests.ports import free_port
 
 TUS = {"Tus-Resumable": "1.0.0"}
 BYTES = "application/offset+octet-stream"
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 class Web:
