@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests import videos
-from tests.daemon import Daemon, accounted, final, push
+from tests.daemon import Daemon, accounted, final, push, until
 from tests.hlsfilms import FMP4, PICTURE, listed, serve
 from tests.obtaining import Attempt, plain
 from tests.origin import Origin, Page
@@ -129,8 +128,7 @@ def test_who_waits_can_be_cancelled_and_takes_over_what_failed(farm: Farm, origi
     stuck, waits = Cancel(), Cancel()
     with ThreadPoolExecutor(3) as pool:
         one = pool.submit(lambda: obtain.parts(url, [WISH], farm.job(stuck).ctx))
-        while not origin.seen("/hls/index6.ts"):
-            time.sleep(0.01)
+        until(lambda: origin.seen("/hls/index6.ts"), 20, "it is being fetched")
         two = pool.submit(lambda: obtain.parts(url, [WISH], farm.job(waits).ctx))
         three = pool.submit(lambda: farm.parts(url))
         waits.set()

@@ -6,6 +6,7 @@ Bounded whatever Redis holds: a look that did not see all of it says so.
 from __future__ import annotations
 
 import base64
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,8 @@ PAGE = 500
 MOST_RECORDS, MOST_READ, READ_AT_ONCE = 20_000, 2_000, 20
 # events whose jobs are looked at before all others
 LATEST = 2000
+# for so long it is known which lists there are, for who only looks: to find out, all keys are gone through
+LISTS_SECONDS = 300.0
 # entries of the stream that are looked through for the events of one job
 MOST_EVENTS = 20_000
 
@@ -66,6 +69,7 @@ class Search:
     def __init__(self, settings: Settings, connection: Connection, browse: Browse) -> None:
         self._settings, self._connection, self._browse = settings, connection, browse
         self._names, self._ages = Names.of(settings), Ages(connection)
+        self._lists: tuple[float, tuple[str, ...]] = (float("-inf"), ())
 
     def find(self, wanted: Wanted, most: int) -> Found:
         """At most so many jobs that fit."""
@@ -168,9 +172,12 @@ class Search:
 
     def look(self, lengths: Mapping[str, int] | None = None) -> dict[str, float]:
         """Remember what waits now, to know later since when; see Ages. `lengths`: of the lists, by name."""
-        others = (self._names.dead, self._names.delayed, self._names.outbox)
-        found = self._browse.lengths() if lengths is None else lengths
-        return self._ages.since(name for name in found if name not in others)
+        at, lists = self._lists
+        if lengths is not None or time.monotonic() > at + LISTS_SECONDS:
+            others = (self._names.dead, self._names.delayed, self._names.outbox)
+            lists = tuple(name for name in lengths or self._browse.lengths() if name not in others)
+            self._lists = (time.monotonic(), lists)
+        return self._ages.since(lists)
 
     def _next(self) -> dict[str, str]:
         """Since when what is next in each list waits, as its page or its record tells."""

@@ -6,17 +6,15 @@ Redis `videod_redis_up` is 0 and there is nothing else.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import Collector
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -28,7 +26,7 @@ from videod.jobqueue.figures import BOUNDS, Totals
 from videod.jobqueue.nodes import is_away
 from videod.jobqueue.steer import ALL
 from videod.web.access import require
-from videod.web.site import Site, site_of
+from videod.web.site import Site, regularly, site_of
 
 
 def routes(site: Site) -> list[Route]:
@@ -36,21 +34,9 @@ def routes(site: Site) -> list[Route]:
     return [Route("/metrics", metrics)]
 
 
-@contextlib.asynccontextmanager
-async def running(site: Site) -> AsyncIterator[None]:
+def running(site: Site) -> AbstractAsyncContextManager[None]:
     """Look at the lists now and then, so that it is known since when their messages wait when somebody asks."""
-    task = asyncio.create_task(_look(site))
-    try:
-        yield
-    finally:
-        task.cancel()
-
-
-async def _look(site: Site) -> None:
-    while True:
-        with contextlib.suppress(RedisAway):  # who asks for a page is told
-            await run_in_threadpool(site.search.look)
-        await asyncio.sleep(EVERY_SECONDS)
+    return regularly(site, EVERY_SECONDS, site.search.look)
 
 
 def metrics(request: Request) -> Response:

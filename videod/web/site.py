@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
@@ -15,6 +16,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from videod.config.settings import Settings
+from videod.errors import RedisAway
 from videod.jobqueue import Connection
 from videod.jobqueue.browse import Browse
 from videod.jobqueue.figures import Figures
@@ -67,6 +69,29 @@ def site_of(request: HTTPConnection) -> Site:
     """The site that is asked."""
     found: Site = request.app.state.site
     return found
+
+
+@contextlib.asynccontextmanager
+async def regularly(site: Site, seconds: float, work: Callable[[], object], failing: str = "") -> AsyncIterator[None]:
+    """Do `work` in a thread every so many seconds, beside what else is served. That Redis is away, or the disk full, is
+    said with what is `failing` then, if anything."""
+    task = asyncio.create_task(_again_and_again(site, seconds, work, failing))
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+async def _again_and_again(site: Site, seconds: float, work: Callable[[], object], failing: str) -> None:
+    while True:
+        try:
+            await run_in_threadpool(work)
+        except (RedisAway, OSError) as error:
+            if failing:
+                site.log.warning("web: %s: %s", failing, error)
+        except Exception:
+            site.log.exception("fault: what is done now and then")
+        await asyncio.sleep(seconds)
 
 
 def posted(work: Callable[[Request, Form], Response | Awaitable[Response]]) -> Callable[[Request], Any]:

@@ -5,21 +5,18 @@ Several processes may do so at once: what another took away is gone.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import shutil
 import time
-from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 
-from starlette.concurrency import run_in_threadpool
 from starlette.routing import Route
 
-from videod.errors import RedisAway
 from videod.events import FINAL
 from videod.jobqueue.upkeep import Lasting, Upkeep, unix
 from videod.web.giving_up import give_up
-from videod.web.site import Site
+from videod.web.site import Site, regularly
 from videod.web.trouble import Trouble
 from videod.web.uploads import IDENT
 
@@ -31,25 +28,9 @@ def routes(site: Site) -> list[Route]:
     return []
 
 
-@contextlib.asynccontextmanager
-async def running(site: Site) -> AsyncIterator[None]:
+def running(site: Site) -> AbstractAsyncContextManager[None]:
     """Sweep now and then."""
-    task = asyncio.create_task(_now_and_then(site))
-    try:
-        yield
-    finally:
-        task.cancel()
-
-
-async def _now_and_then(site: Site) -> None:
-    while True:
-        try:
-            await run_in_threadpool(sweep, site)
-        except (RedisAway, OSError) as error:
-            site.log.warning("web: expired files stay for now: %s", error)
-        except Exception:
-            site.log.exception("fault: expired files stay for now")
-        await asyncio.sleep(EVERY_SECONDS)
+    return regularly(site, EVERY_SECONDS, lambda: sweep(site), "expired files stay for now")
 
 
 def sweep(site: Site, now: float | None = None) -> None:
