@@ -125,6 +125,7 @@ def test_tables_and_charts_are_read_on_a_phone_and_a_desk(eyes: Eyes, daemon: Da
     eyes.state("done")
     eyes.upload(studio.film("silent").path)
     eyes.at_job()
+    eyes.state("done")
     r.hset("videod:job:" + page.url.rpartition("/")[2], "state", "cancelled")
     page.goto(eyes.web.url)
     assert page.locator("#videos .cancelled").count() == page.locator("#videos .done").count() == 1
