@@ -18,6 +18,7 @@ from videod.codec.hevc_layout import read_layout
 from videod.codec.hevc_sei import display_sei
 from videod.codec.nal import join_stream, split, split_stream, trimmed
 from videod.codec.records import HevcConfig
+from videod.media.ahead import Ahead
 from videod.media.model import Cut
 from videod.media.plan import plan
 from videod.media.smart import smart_cut
@@ -213,6 +214,6 @@ def test_what_does_not_fit_is_encoded(studio: Studio, tmp_path: Path, name: str)
     source = studio.examine(film.path)
     wanted = plan(source.media, source.frames, 1.44, 3.28, "smart")
     source = replace(source, media=replace(source.media, path=str(path)))
-    made = smart_cut(source, wanted, tmp_path / "out.mp4", preset(), studio.tools(), Bounds(), 0)
+    made = smart_cut(source, wanted, tmp_path / "out.mp4", preset(), studio.tools(), Bounds(), 0, Ahead())
     assert isinstance(made, str) and made
     assert not (tmp_path / "out.mp4").exists()

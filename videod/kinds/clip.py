@@ -22,6 +22,7 @@ from videod.errors import BadMessage, Damaged, EncodeFailed
 from videod.events import Output
 from videod.fields import Fields
 from videod.job import Job
+from videod.media.ahead import Ahead
 from videod.media.cut import cut
 from videod.media.model import Cut, Plan, Source
 from videod.media.plan import micro
@@ -124,26 +125,34 @@ def run(params: Params, ctx: Context) -> Sequence[Output]:
     groups = list(alike.values())
     wishes = [obtain.Wish(clip.start, clip.end, clip.cut, clip.preset.container) for clip, *_ in groups]
     ctx.progress.begin("fetch", FETCH)
-    parts = obtain.parts(params.url, wishes, ctx)
-    ready = dict(enumerate(parts or ()))
-    source: Source | None = None
-    for n, clips in enumerate(groups):
+    share, done = 1 / len(params.clips), 0
+    if parts := obtain.parts(params.url, wishes, ctx):
         try:
-            if n in ready:
-                _make(clips, ready.pop(n), ctx, 1 / len(params.clips))
-                continue
+            for clips, ready, ahead in zip(groups, parts, _aheads(parts), strict=True):
+                _make(clips, ready, ahead, ctx, share)
+                done += 1
         except (Damaged, EncodeFailed) as failure:
             # the last word is not that of a part
-            ctx.log.info(f"clip {clips[0].n}: {failure}: tried again with the whole source")
-            ready.clear()
-        if source is None:
-            source = obtain.whole(params.url, ctx)
+            ctx.log.info(f"clip {groups[done][0].n}: {failure}: tried again with the whole source")
+    if done < len(groups):
+        source = obtain.whole(params.url, ctx)
         ctx.progress.begin("cut", 0)
-        _make(clips, obtain.of_whole(source, wishes[n]), ctx, 1 / len(params.clips))
+        parts = [obtain.of_whole(source, wish) for wish in wishes[done:]]
+        for clips, ready, ahead in zip(groups[done:], parts, _aheads(parts), strict=True):
+            _make(clips, ready, ahead, ctx, share)
     return ctx.outputs
 
 
-def _make(clips: Sequence[Clip], ready: obtain.Ready, ctx: Context, share: float) -> None:
+def _aheads(parts: Sequence[obtain.Ready]) -> list[Ahead]:
+    """For each part what the cuts of its file have in common."""
+    plans: dict[str, list[Plan]] = {}
+    for ready in parts:
+        plans.setdefault(ready.source.media.path, []).append(ready.plan)
+    found = {path: Ahead(those) for path, those in plans.items()}
+    return [found[ready.source.media.path] for ready in parts]
+
+
+def _make(clips: Sequence[Clip], ready: obtain.Ready, ahead: Ahead, ctx: Context, share: float) -> None:
     """Cut once, for clips that are alike, and bring it to where each goes. `share` of the job is that of one clip."""
     clip = clips[0]
     source, wanted = ready.source, replace(ready.plan, exact_sound=clip.exact_sound)
@@ -151,7 +160,7 @@ def _make(clips: Sequence[Clip], ready: obtain.Ready, ctx: Context, share: float
     ctx.log.info(f"clip {clip.n}: asked {_span(clip)}; {wanted.cut} {wanted.count} frames, {from_:.6f}..{to:.6f} s")
     ctx.progress.begin("encode" if wanted.cut == "encode" else "cut", CUT * share * len(clips))
     path = ctx.scratch / f"clip-{clip.n}.{clip.preset.container}"
-    made = ready.told(_cut(clip, source, wanted, path, ctx))
+    made = ready.told(_cut(clip, source, wanted, path, ahead, ctx))
     if made.why:
         ctx.log.info(f"clip {clip.n}: all frames were encoded: {made.why}")
     for text in made.warnings:
@@ -171,11 +180,11 @@ def _send(clip: Clip, made: Cut, path: Path, ctx: Context, share: float, *, keep
     ))  # fmt: skip
 
 
-def _cut(clip: Clip, source: Source, wanted: Plan, path: Path, ctx: Context) -> Cut:
+def _cut(clip: Clip, source: Source, wanted: Plan, path: Path, ahead: Ahead, ctx: Context) -> Cut:
     """Cut; what encodes waits for its turn. The time waited is not that of the cut."""
     with ctx.tools.encoding() if wanted.cut in {"smart", "encode"} else nullcontext(0) as threads:
         pace = paced(ctx, float(wanted.duration), "x")
-        return cut(source, wanted, path, clip.preset, ctx.tools, ctx.settings, pace, threads)
+        return cut(source, wanted, path, clip.preset, ctx.tools, ctx.settings, pace, threads, ahead=ahead)
 
 
 def _span(clip: Clip) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from videod.config.presets import Preset
 from videod.errors import Damaged, EncodeFailed, TooBig
 from videod.media import argv, filters
+from videod.media.ahead import Ahead
 from videod.media.bounds import most_bytes, most_frames
 from videod.media.copying import audible, prepare
 from videod.media.damage import damage, decoded
@@ -44,6 +45,7 @@ class _Work:
     on_progress: OnProgress
     threads: int
     keep_sound: bool
+    ahead: Ahead
 
     def run(self, command: list[str]) -> tuple[int, Complaints]:
         """Run ffmpeg, telling its progress; the exit code and its complaints.
@@ -88,17 +90,18 @@ def cut(
     threads: int = 0,
     *,
     keep_sound: bool = False,
+    ahead: Ahead | None = None,
 ) -> Cut:
     """Make `out` from `source` as `wanted` says; its container is `preset.container`.
 
     `on_progress` gets 0 to 1. `threads` of the decoder and the encoder, 0: as many as cores. `keep_sound`: copy
-    sound that fits beside an encoded picture, too. Raises Damaged
-    where the source is broken inside the wanted part, EncodeFailed where ffmpeg cannot do it, TooBig over
-    max_duration, DiskFull, and what Tools.run does.
+    sound that fits beside an encoded picture, too. `ahead`: the other cuts of the source. Raises Damaged where the
+    source is broken inside the wanted part, EncodeFailed where ffmpeg cannot do it, TooBig over max_duration, DiskFull,
+    and what Tools.run does.
     """
     if settings.max_duration and wanted.duration > settings.max_duration:
         raise TooBig(f"the output would last {float(wanted.duration):.0f} s: over max_duration")
-    work = _Work(source, wanted, out, preset, tools, settings, on_progress, threads, keep_sound)
+    work = _Work(source, wanted, out, preset, tools, settings, on_progress, threads, keep_sound, ahead or Ahead())
     ways = {"smart": _smart, "encode": _encode}
     return ways.get(wanted.cut, _copy)(work)
 
@@ -106,7 +109,7 @@ def cut(
 def _smart(work: _Work) -> Cut:
     """Copy what can be copied; where anything is in the way of that, encode all."""
     spans, silent = _audible(work)
-    made = smart_cut(work.source, work.plan, work.out, work.preset, work.tools, work.settings, work.threads)
+    made = smart_cut(work.source, work.plan, work.out, work.preset, work.tools, work.settings, work.threads, work.ahead)
     if not isinstance(made, str):
         wrong, media = _flaw(work, work.plan.pts, _begun(work, spans), encoded=False)
         if media and not wrong:

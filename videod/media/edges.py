@@ -1,11 +1,11 @@
-"""Encode the frames at an edge of a copy. What must be decoded for them goes into a small file of its own: in a
+"""Encode the frames at the edges of copies. What must be decoded for them goes into a small file of its own: in a
 sparse copy of the source ffmpeg would probe the holes."""
 
 from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -48,22 +48,30 @@ class Encoded:
     ranks: tuple[int, ...]
 
 
-def encode_edge(
-    tracks: Tracks, edge: Edge, needed: Sequence[int], encoder: Encoder, picture: Video, threads: int, tools: Tools
-) -> Encoded:
-    """The frames of `edge`; `needed`: which of its samples have to be decoded. Raises Unspliced, BadMp4, DiskFull."""
-    excerpt, out = tools.scratch / "edge.src.mp4", tools.scratch / "edge.mp4"
-    zero = _excerpt(tracks, needed, excerpt)
-    rate = _rate(tracks.video, edge.samples)
-    complaints, most = Complaints(), raw_bytes(picture, len(edge.pts))
+def encode_edges(
+    tracks: Tracks,
+    edges: Sequence[Edge],
+    needed: Iterable[int],
+    encoder: Encoder,
+    picture: Video,
+    threads: int,
+    tools: Tools,
+) -> list[Encoded]:
+    """The frames of each edge, decoded once for all; `needed`: which samples have to be decoded for them.
+
+    Raises Unspliced, BadMp4, DiskFull.
+    """
+    excerpt = tools.scratch / "edge.src.mp4"
+    outs = [tools.scratch / f"edge-{n}.mp4" for n in range(len(edges))]
+    zero, counts = _excerpt(tracks, sorted(needed), excerpt), [len(edge.pts) for edge in edges]
+    complaints, most = Complaints(), raw_bytes(picture, max(counts))
     try:
-        shown = edge.pts[0] - zero, edge.pts[-1] - zero + 1
-        argv = _start(excerpt, shown, encoder.chain, tracks.video.timescale, threads)
-        argv += [*encoder.options, "-maxrate", str(rate), "-bufsize", str(rate)]
-        argv += ["-video_track_timescale", str(tracks.video.timescale), "-f", "mp4", f"file:{out}"]
+        argv = _start(excerpt, threads)
+        for edge, out in zip(edges, outs, strict=True):
+            argv += _output(tracks.video, edge, zero, encoder, out)
         result = tools.run(
             argv,
-            on_line=_bounded(len(edge.pts)),
+            on_line=_bounded(max(counts)),
             on_error_line=complaints.take,
             may_fail=True,
             limits=tools.limits.within(most),
@@ -72,11 +80,12 @@ def encode_edge(
         if result.code or complaints.lines:
             said = " | ".join(complaints.lines[:2])
             raise Unspliced(f"the frames at an edge cannot be decoded and encoded: {said or result.code}")
-        check_made(out)
-        return _read(out, len(edge.pts))
+        for out in outs:
+            check_made(out)
+        return [_read(out, count) for out, count in zip(outs, counts, strict=True)]
     finally:
-        excerpt.unlink(missing_ok=True)
-        out.unlink(missing_ok=True)
+        for path in (excerpt, *outs):
+            path.unlink(missing_ok=True)
 
 
 def _bounded(count: int) -> Callable[[str], None]:
@@ -124,14 +133,20 @@ def _rate(track: Track, part: range) -> int:
     return max(64_000, int(MOST_RATE * bits / seconds)) if seconds else 8_000_000
 
 
-def _start(source: Path, shown: tuple[int, int], chain: str, timescale: int, threads: int) -> list[str]:
+def _start(source: Path, threads: int) -> list[str]:
     argv = ["ffmpeg", "-nostdin", "-hide_banner", "-v", LOUD, "-y", "-threads", str(threads), "-noautorotate"]
     # what it tells keeps the stall watch quiet
-    argv += ["-progress", "pipe:1", "-copyts", *opened(str(source)), "-map", "0:v:0"]
-    first, stop = shown
+    return [*argv, "-progress", "pipe:1", "-copyts", *opened(str(source))]
+
+
+def _output(track: Track, edge: Edge, zero: int, encoder: Encoder, out: Path) -> list[str]:
+    """The frames of one edge out of what is decoded; `zero`: what is 0 there."""
+    first, stop, rate = edge.pts[0] - zero, edge.pts[-1] - zero + 1, str(_rate(track, edge.samples))
     filters = f"trim=start_pts={first}:end_pts={stop},setpts=PTS-{first}"
-    argv += ["-filter:v", f"{filters},{chain}" if chain else filters]
-    return [*argv, "-fps_mode", "passthrough", "-enc_time_base:v", f"1/{timescale}"]
+    argv = ["-map", "0:v:0", "-filter:v", f"{filters},{encoder.chain}" if encoder.chain else filters]
+    argv += ["-fps_mode", "passthrough", "-enc_time_base:v", f"1/{track.timescale}"]
+    argv += [*encoder.options, "-maxrate", rate, "-bufsize", rate]
+    return [*argv, "-video_track_timescale", str(track.timescale), "-f", "mp4", f"file:{out}"]
 
 
 def _read(path: Path, count: int) -> Encoded:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from videod.media.ahead import Ahead
 from videod.media.coding import Coding, Stored
-from videod.media.edges import encode_edge
+from videod.media.edges import Encoded, encode_edges
 from videod.media.model import Video
-from videod.media.splice import Edge, Splice
+from videod.media.splice import Edge, Splice, splice
 from videod.mp4.patchwork import Patchwork
 from videod.process import Tools
 
@@ -33,12 +35,12 @@ class Pieces:
     itself.
     """
 
-    def __init__(self, stored: Stored, coding: Coding, about: Video) -> None:
+    def __init__(self, stored: Stored, coding: Coding, about: Video, ahead: Ahead) -> None:
         self.coding, self.tracks = coding, stored.tracks
         self.rows: list[Row] = []
         self.seams: list[Row] = []
         self.made = Patchwork(stored.file)
-        self._stored, self._about = stored, about
+        self._stored, self._about, self._ahead = stored, about, ahead
 
     def encode(self, found: Splice, tools: Tools, threads: int) -> None:
         """Fill the rows. Raises Unspliced, Misfit, BadMp4, BadBitstream, DiskFull."""
@@ -60,13 +62,34 @@ class Pieces:
 
     def _edge(self, edge: Edge, beside: int, tools: Tools, threads: int) -> None:
         """Encode an edge; `beside`: the copied sample next to it."""
-        encoder = self.coding.encoder(self._about.pix_fmt, threads)
-        made = encode_edge(self.tracks, edge, self.coding.needed(edge), encoder, self._about, threads, tools)
+        made = self._ahead.take(edge) or self._encoded(edge, tools, threads)
         samples = self.coding.edge(made, beside, first=not self.rows)
         times = [edge.pts[rank] for rank in made.ranks]
         rows = [self._made([sample], time, n == 0) for n, (sample, time) in enumerate(zip(samples, times, strict=True))]
         self.rows += rows
         self.seams += rows
+
+    def _encoded(self, edge: Edge, tools: Tools, threads: int) -> Encoded:
+        """An edge, and with it what another clip needs of the same pictures."""
+        also = self._ahead.beside(edge, self.tracks, self.spliced)
+        if also:
+            try:
+                made, other = self._encode([edge, also], tools, threads)
+            except ValueError:  # the fault may lie in what the other needs alone
+                pass
+            else:
+                self._ahead.keep(also, other)
+                return made
+        return self._encode([edge], tools, threads)[0]
+
+    def _encode(self, edges: Sequence[Edge], tools: Tools, threads: int) -> list[Encoded]:
+        encoder = self.coding.encoder(self._about.pix_fmt, threads)
+        needed = {n for edge in edges for n in self.coding.needed(edge)}
+        return encode_edges(self.tracks, edges, needed, encoder, self._about, threads, tools)
+
+    def spliced(self, pts: array[int]) -> Splice:
+        """How the frames at these display times come together. Raises Unspliced."""
+        return splice(self.tracks.pts, self.tracks.video.samples.sync, pts, self.coding.role)
 
     def _made(self, parts: Sequence[bytes | range], pts: int, sync: bool) -> Row:
         return Row(MADE, self.made.add(*parts), sum(map(len, parts)), pts, sync)

@@ -114,7 +114,7 @@ def _encode(media: Media, frames: Frames, low: int, high: int, end: float | None
     pts = frames.pts[low:high]
     base, origin = frames.time_base, frames.zero * frames.time_base
     stop = None if end is None else origin + Fraction(repr(end))
-    return _made(frames, "encode", pts, low, high, _seek(media, frames, pts[0]), (pts[0] * base, stop), warnings)
+    return _made(frames, "encode", pts, low, high, seek_to(media, frames, pts[0]), (pts[0] * base, stop), warnings)
 
 
 def _copy(media: Media, frames: Frames, low: int, high: int, cut: str, warnings: tuple[str, ...]) -> Plan:
@@ -130,7 +130,7 @@ def _copy(media: Media, frames: Frames, low: int, high: int, cut: str, warnings:
     base, whole = frames.time_base, high == len(frames.pts)
     stop = None if whole else frames.after(high - 1) * base
     pts = frames.pts[key:high]
-    return _made(frames, cut, pts, key, high, _seek(media, frames, pts[0]), (pts[0] * base, stop), warnings)
+    return _made(frames, cut, pts, key, high, seek_to(media, frames, pts[0]), (pts[0] * base, stop), warnings)
 
 
 def _closed(frames: Frames, first: int, last: int) -> int:
@@ -158,7 +158,7 @@ def _index(coded: array[int], pts: int) -> int:
     return coded.index(pts)
 
 
-def _seek(media: Media, frames: Frames, first: int) -> Fraction | None:
+def seek_to(media: Media, frames: Frames, first: int) -> Fraction | None:
     """From where to read so that the frame at `first` comes out: seconds of the source's clock.
 
     The key frame at or before it is enough where the container has an index. The others find some packet

@@ -14,6 +14,7 @@ from typing import BinaryIO
 from videod.codec.bits import BadBitstream
 from videod.codec.onto import Misfit
 from videod.config.presets import Preset
+from videod.media.ahead import Ahead
 from videod.media.argv import LONGEST_TITLE
 from videod.media.avc_coding import AvcCoding
 from videod.media.coding import Coding, Stored
@@ -24,7 +25,7 @@ from videod.media.pieces import Pieces
 from videod.media.probe import Bounds
 from videod.media.seams import check_copied, check_seams, picture
 from videod.media.soundtrack import Reading, soundtracks
-from videod.media.splice import Unspliced, splice
+from videod.media.splice import Unspliced
 from videod.media.tracks import read_tracks
 from videod.mp4.boxes import BadMp4
 from videod.mp4.copying import FileCopy
@@ -36,16 +37,20 @@ CODINGS: Mapping[str, type[Coding]] = {"h264": AvcCoding, "hevc": HevcCoding}
 
 
 def smart_cut(
-    source: Source, plan: Plan, out: Path, preset: Preset, tools: Tools, settings: Bounds, threads: int
+    source: Source, plan: Plan, out: Path, preset: Preset, tools: Tools, settings: Bounds, threads: int, ahead: Ahead
 ) -> int | str:
     """Write `out` (MP4 or MOV) with exactly the plan's frames: how many were copied, or why all must be encoded.
+    `ahead`: of the source.
 
     Raises DiskFull and what Tools.run does.
     """
     part, sound = tools.scratch / "part.mp4", tools.scratch / "sound.mp4"
     try:
         whole = Reading(source, plan)
+        ahead.begin(plan.pts)
         if "mov" not in source.media.formats:
+            # a file of this clip alone
+            ahead = Ahead()
             source, plan = as_mp4(source, plan, preset, part, tools, settings)
         reach = plan.pts[0] * plan.time_base, plan.after * plan.time_base
         tracks = read_tracks(source.media, *reach)
@@ -53,8 +58,8 @@ def smart_cut(
             file = files.enter_context(open(tracks.path, "rb", buffering=0))
             stored, video = Stored(file, tracks), source.media.video
             coding = CODINGS[video.codec](stored)
-            found = splice(tracks.pts, tracks.video.samples.sync, plan.pts, coding.role)
-            pieces = Pieces(stored, coding, video)
+            pieces = Pieces(stored, coding, video, ahead)
+            found = pieces.spliced(plan.pts)
             pieces.encode(found, tools, threads)
             check_seams(pieces, file, tools, source.media.max_pixels)
             shown = picture(pieces, pieces.rows, plan.pts[0], plan.after)

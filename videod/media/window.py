@@ -1,4 +1,4 @@
-"""What one clip needs of a remote MP4: which samples, and the small local file, a window, that is made of them.
+"""What a clip needs of a remote MP4: which samples, and the small local file, a window, that is made of them.
 
 A window is examined and cut like any other file; its plan comes from the index of the whole.
 """
@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
-from videod.media.model import Cut, Frames, Plan, Source
-from videod.media.plan import MICRO, micro
+from videod.media.model import Frames, Plan, Source
+from videod.media.plan import seek_to
 from videod.mp4.copying import FileCopy
 from videod.mp4.entries import first_reference
 from videod.mp4.model import Movie, Placement, Samples, Track
@@ -46,7 +46,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Window:
-    """What one clip needs. `plan` is on the source's clock, `begin` the time of the window's first frame on it, in
+    """What a clip needs. `plan` is on the source's clock, `begin` the time of the window's first frame on it, in
     ticks of the picture; `pts` the times of all frames that the window shows, from its first on."""
 
     plan: Plan
@@ -71,29 +71,36 @@ class Window:
         with open(source, "rb", buffering=0) as file, open(out, "wb") as made:
             write(made, tracks, FileCopy(made, [file]), title=self.movie.title)
 
-    def moved(self, found: Source) -> Plan:
-        """The plan on the clock of the window as it was examined. Raises Unreadable if it shows other frames."""
-        frames, wanted, base = found.frames, self.plan, self.plan.time_base
-        if frames.time_base != base or [pts - frames.pts[0] for pts in frames.pts] != list(self.pts):
+    @property
+    def over(self) -> int:
+        """When its last frame is shown, in ticks as `begin`."""
+        return self.begin + self.pts[-1]
+
+    def check(self, found: Source) -> None:
+        """Raise Unreadable if the window as it was examined shows other frames."""
+        frames = found.frames
+        shown = [pts - frames.pts[0] for pts in frames.pts]
+        if frames.time_base != self.plan.time_base or shown != list(self.pts):
             raise Unreadable("ffprobe sees other frames than the index tells")
+
+    def moved(self, found: Source, plan: Plan | None = None) -> Plan:
+        """The plan on the clock of the window as it was examined; or the plan of a part of what it shows."""
+        frames, wanted, base = found.frames, plan or self.plan, self.plan.time_base
         by = self.begin - frames.pts[0]
         ahead = wanted.pts[0] - self.begin
         start = ahead * base
         first, stop = wanted.sound
         clock = by * base
+        pts = array("q", [pts - by for pts in wanted.pts])
         return replace(
             wanted,
-            pts=array("q", [pts - by for pts in wanted.pts]),
+            pts=pts,
             after=wanted.after - by,
             start=start,
             end=start + wanted.duration,
-            seek=None,
+            seek=None if plan is None else seek_to(found.media, frames, pts[0]),
             sound=(first - clock, None if stop is None else stop - clock),
         )
-
-    def told(self, made: Cut) -> Cut:
-        """What was made, in times of the source."""
-        return replace(made, start=micro(self.plan.start) / MICRO, end=micro(self.plan.end) / MICRO)
 
 
 def window_of(movie: Movie, video: Track, ticks: int, wanted: Plan, frames: Frames) -> Window:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from videod.errors import OutOfRange, Permanent
 from videod.media.examine import examine
 from videod.media.film import Film
+from videod.media.model import Plan
+from videod.media.plan import MICRO, micro
 from videod.media.window import Unreadable, Window
 from videod.obtain.wish import MOST, Ready, Wish, about, megabytes, speed
 from videod.transfer.spans import joined, length
@@ -25,10 +28,11 @@ def windows(remote: Remote, wishes: Sequence[Wish], ctx: Context) -> list[Ready]
     film = Film(remote)
     try:
         found = [film.window(wish.start, wish.end, wish.cut, wish.container) for wish in wishes]
+        parts = _joined(film, wishes, found)
     except OutOfRange as error:
         error.stage = "cut"
         raise
-    spans = joined((span for window in found for span in window.spans()), gap=0)
+    spans = joined((span for part in parts for span in part.window.spans()), gap=0)
     total = length(spans)
     if total > MOST * remote.size:
         raise Unreadable("nearly all of it is needed")
@@ -39,7 +43,7 @@ def windows(remote: Remote, wishes: Sequence[Wish], ctx: Context) -> list[Ready]
 
     try:
         remote.fetch(spans, path, tell)
-        files = [_file(window, path, ctx.scratch / f"part-{n}.mp4") for n, window in enumerate(found, 1)]
+        files = [_file(part.window, path, ctx.scratch / f"part-{n}.mp4") for n, part in enumerate(parts, 1)]
     finally:
         path.unlink(missing_ok=True)
     ctx.progress.begin("probe", 0)
@@ -47,7 +51,42 @@ def windows(remote: Remote, wishes: Sequence[Wish], ctx: Context) -> list[Ready]
         f"source {remote.url}: {megabytes(remote.size)}, fetched {megabytes(remote.fetched)}"
         f" with an index of {megabytes(film.index_bytes)}"
     )
-    return [_ready(window, file, ctx) for window, file in zip(found, files, strict=True)]
+    ready = dict(pair for part, file in zip(parts, files, strict=True) for pair in _ready(part, file, found, ctx))
+    return [ready[n] for n in range(len(wishes))]
+
+
+@dataclass
+class _Part:
+    """A file to make, and the numbers of the wishes that are cut from it."""
+
+    window: Window
+    serves: list[int]
+
+
+def _joined(film: Film, wishes: Sequence[Wish], found: Sequence[Window]) -> list[_Part]:
+    """One window for wishes that share frames of the source: these are read once, and decoded once."""
+    parts: list[_Part] = []
+    reached = 0
+    for n in sorted(range(len(found)), key=lambda n: found[n].begin):
+        if parts and found[n].begin <= reached:
+            parts[-1].serves.append(n)
+        else:
+            parts.append(_Part(found[n], [n]))
+            reached = found[n].over
+        reached = max(reached, found[n].over)
+    for part in parts:
+        if part.serves[1:]:
+            part.window = _over(film, [wishes[n] for n in part.serves], [found[n].plan for n in part.serves])
+    return parts
+
+
+def _over(film: Film, wishes: Sequence[Wish], plans: Sequence[Plan]) -> Window:
+    """The window that holds what all of these take."""
+    start = min(micro(plan.start) for plan in plans) / MICRO
+    # sound may go on behind the last picture
+    ends = [max(micro(plan.end) / MICRO, wish.end or 0.0) for wish, plan in zip(wishes, plans, strict=True)]
+    to_the_end = any(plan.sound[1] is None for plan in plans)
+    return film.window(start, None if to_the_end else max(ends), "encode", wishes[0].container)
 
 
 def _file(window: Window, source: Path, out: Path) -> Path:
@@ -58,11 +97,15 @@ def _file(window: Window, source: Path, out: Path) -> Path:
     return out
 
 
-def _ready(window: Window, file: Path, ctx: Context) -> Ready:
+def _ready(part: _Part, file: Path, found: Sequence[Window], ctx: Context) -> list[tuple[int, Ready]]:
+    """What is cut from a part, with the number of its wish."""
     try:
         source = examine(str(file), ctx.tools, ctx.settings)
     except Permanent as failure:
         raise Unreadable(f"a part of it cannot be read: {failure}") from None
-    moved = window.moved(source)
+    part.window.check(source)
     ctx.log.info(about(source))
-    return Ready(source, moved, window)
+    plans = {n: found[n].plan for n in part.serves}
+    if len(plans) == 1:
+        return [(n, Ready(source, part.window.moved(source), plan)) for n, plan in plans.items()]
+    return [(n, Ready(source, part.window.moved(source, plan), plan)) for n, plan in plans.items()]

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from videod.errors import OutOfRange
 from videod.media.model import Cut, Plan, Source
-from videod.media.plan import plan
-from videod.media.window import Window
+from videod.media.plan import MICRO, micro, plan
 
 if TYPE_CHECKING:
     from videod.context import Context
@@ -37,20 +36,22 @@ class Wish:
 
 @dataclass(frozen=True)
 class Ready:
-    """A local file to cut from and the plan for it; `window` where it is a part of a remote MP4."""
+    """A local file to cut from and the plan for it; `remote`: the same on the clock of a remote MP4 of which the file
+    is a part."""
 
     source: Source
     plan: Plan
-    window: Window | None = None
+    remote: Plan | None = None
 
     def told(self, made: Cut) -> Cut:
         """What was made, in times of the source."""
-        return self.window.told(made) if self.window else made
+        start, end = self.bounds
+        return replace(made, start=micro(start) / MICRO, end=micro(end) / MICRO) if self.remote else made
 
     @property
     def bounds(self) -> tuple[Fraction, Fraction]:
         """Start and end in seconds of the source."""
-        shown = self.window.plan if self.window else self.plan
+        shown = self.remote or self.plan
         return shown.start, shown.end
 
 
