@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 import urllib3
 
-from tests.daemon import Daemon
+from tests.daemon import Daemon, until
 from tests.media_fixtures import Studio
 from tests.web import TUS, Client, Web, serving
 from videod.config import Settings
-from videod.config.visitors import LEAST_KEY
+from videod.config.visitors import IN_THE_CLEAR, LEAST_KEY
 
 pytest.importorskip("starlette")
 argon2 = pytest.importorskip("argon2")
@@ -115,6 +115,22 @@ def test_an_admin_finds_the_video_of_a_user(web: Web, daemon: Daemon, video: Pat
         assert f'<a href="{page}">harbour &lt;b&gt;.mp4</a> of anna' in root.page(f"/admin/jobs/{page[3:]}")
         theirs = json.loads(ben.get("/api/v1/jobs?text=harbour").data)
         assert theirs["jobs"] == []
+
+
+def test_who_serves_others_in_the_clear_is_warned(daemon: Daemon, r) -> None:
+    daemon.sections = section(listen="0.0.0.0:8080")
+    daemon.write()
+    advice = f"advice   [web] listen: 0.0.0.0:8080: {IN_THE_CLEAR}"
+    assert advice in daemon.command("check", daemon.env).stdout
+    made = Web(daemon)
+    made.host = "0.0.0.0"  # any other address of this machine would do; who is not logged in is told nothing
+    try:
+        made.start()
+        until(lambda: f"web: 0.0.0.0:{made.port}: {IN_THE_CLEAR}" in made.log, 5, "the warning")
+    finally:
+        made.stop()
+    with serving(daemon) as near:
+        assert IN_THE_CLEAR not in near.log
 
 
 def test_login_and_logout(web: Web) -> None:

@@ -27,6 +27,7 @@ class Web:
     def __init__(self, daemon: Daemon, port: int = 0) -> None:
         self.daemon = daemon
         self.port = port or free_port()
+        self.host = "127.0.0.1"
         self.url = f"http://127.0.0.1:{self.port}"
         self.said = daemon.folder / f"web-{self.port}.said"
         self.process: subprocess.Popen[bytes] | None = None
@@ -37,7 +38,7 @@ class Web:
         command = [self.daemon.python, "-m", "videod", "-c", str(self.daemon.ini), "web", "-e", self.daemon.env]
         with self.said.open("ab") as said:
             self.process = subprocess.Popen(
-                [*command, "--listen", f"127.0.0.1:{self.port}"], stdout=said, stderr=said, stdin=subprocess.DEVNULL
+                [*command, "--listen", f"{self.host}:{self.port}"], stdout=said, stderr=said, stdin=subprocess.DEVNULL
             )
         try:
             until(lambda: self.answers() or self.process.poll() is not None, 20, "it serves")

@@ -20,6 +20,7 @@ from videod.config import ENVIRONMENTS, Settings, find_file
 from videod.config.ini import salvage
 from videod.config.recorders import Place as RecorderPlace
 from videod.config.recorders import place_of
+from videod.config.visitors import IN_THE_CLEAR, is_loopback
 from videod.daemonize import owner_of
 from videod.errors import ConfigError, ForbiddenSource, VideodError
 from videod.jobqueue import Connection
@@ -96,6 +97,8 @@ def _folders(here: Place) -> Iterator[Finding]:
     for name in ("pid_file", "debug_log"):
         if Path(getattr(settings, name)).is_dir():
             yield Finding(name, f"{getattr(settings, name)} is a folder: name a file", ConfigError.exit_code)
+    if not is_loopback(settings.web.listen):
+        yield Finding("[web] listen", f"{settings.web.listen}: {IN_THE_CLEAR}", advice=True)
     for name in ("allow_paths", "shared_paths"):
         for folder in getattr(settings, name):
             # that of the web side is made when it is first used

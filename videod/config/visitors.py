@@ -14,6 +14,7 @@ ROLES = ("watch", "submit", "admin")
 LEAST_KEY = 32
 # no white space; a name that begins with ~ would be that of a browser nobody logged in with
 NAME = re.compile(r"(?!~)[^\s\x00-\x1f\x7f-\x9f]{1,128}")
+IN_THE_CLEAR = "unless a proxy with TLS stands before it, passwords and videos cross the network in the clear"
 _ARGON = re.compile(r"\$argon2id\$[A-Za-z0-9$+/=,]{20,500}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 

@@ -13,6 +13,7 @@ from typing import Any
 import uvicorn
 
 from videod.config.settings import Settings
+from videod.config.visitors import IN_THE_CLEAR, is_loopback
 from videod.jobqueue import Connection
 from videod.web.app import application
 from videod.web.listening import Listening
@@ -108,6 +109,8 @@ def serve(settings: Settings, connection: Connection, log: logging.Logger) -> in
         )
         _quiet()
         log.info("web: serving at %s, videos in %s", settings.web.listen, settings.web.folder)
+        if not is_loopback(settings.web.listen):
+            log.warning("web: %s: %s", settings.web.listen, IN_THE_CLEAR)
         asyncio.run(_Server(config, settings.stall_timeout).serve(sockets=[listening.socket]))
     log.info("web: stopped")
     return 0
