@@ -72,7 +72,6 @@ def _joined(film: Film, wishes: Sequence[Wish], found: Sequence[Window]) -> list
             parts[-1].serves.append(n)
         else:
             parts.append(_Part(found[n], [n]))
-            reached = found[n].over
         reached = max(reached, found[n].over)
     for part in parts:
         if part.serves[1:]:
