@@ -22,6 +22,7 @@ from tests.web import Client, Web, serving
 from videod.config import Settings, load
 from videod.jobqueue import Connection
 from videod.jobqueue.browse import Browse
+from videod.jobqueue.letters import Letters
 from videod.jobqueue.search import MOST_RECORDS, Search, Wanted
 
 API = "/api/v1"
@@ -330,12 +331,26 @@ def test_a_fault_is_an_answer(daemon: Daemon, r) -> None:
 
 
 @pytest.fixture
-def search(daemon: Daemon, r) -> Iterator[Search]:
+def connection(daemon: Daemon, r) -> Iterator[Connection]:
     daemon.write()
-    settings: Settings = load(str(daemon.ini)).settings("prod")
-    connection = Connection(settings)
-    yield Search(settings, connection, Browse(settings, connection))
-    connection.close()
+    made = Connection(_settings(daemon))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def search(daemon: Daemon, connection: Connection) -> Search:
+    return Search(_settings(daemon), connection, Browse(_settings(daemon), connection))
+
+
+@pytest.fixture
+def letters(daemon: Daemon, connection: Connection) -> Letters:
+    return Letters(_settings(daemon), connection)
+
+
+def _settings(daemon: Daemon) -> Settings:
+    found: Settings = load(str(daemon.ini)).settings("prod")
+    return found
 
 
 def records(r, first: int, end: int) -> None:
@@ -380,14 +395,14 @@ def test_what_waits_and_since_when(r, search: Search) -> None:
     assert told["batch_download_tasks"]["length"] == 1 and told["batch_download_tasks"]["oldest_at"] is None
 
 
-def test_strange_entries_are_told_as_they_are(r, search: Search) -> None:
+def test_strange_entries_are_told_as_they_are(r, search: Search, letters: Letters) -> None:
     r.rpush("videod:dead", "no JSON", "[1]", b"\xff", '{"id":"a","raw":"{}"}')
-    entries, length = search.dead(10)
+    entries, length = letters.newest(10)
     assert length == 4 and entries[3]["id"] == "a"
-    assert search.drop(["a"]) == ["a"] and r.llen("videod:dead") == 3
+    assert letters.drop_of(["a"]) == ["a"] and r.llen("videod:dead") == 3
     r.xadd("videod:events", {"id": "a", "event": "x", "json": "no JSON"})
     assert search.events("a") == [{}]
-    assert set(search.letters()) == set()
+    assert set(letters.by_id()) == set()
 
 
 def test_a_pause_holds_whatever_its_entry_says(daemon: Daemon, r, web: Web) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import base64
 import json
 from typing import Any
 
-from videod.cli.where import browse
+from videod.cli.where import connect, place
 from videod.errors import UsageError, VideodError
-from videod.jobqueue.browse import read_json
+from videod.jobqueue.letters import Letters, read_letter
 from videod.logs import visible
 from videod.redact import hide_message
 
@@ -20,26 +19,21 @@ def dead(arguments: argparse.Namespace) -> int:
         raise UsageError("--all goes with --drop: command line: videod dead --drop --all")
     if arguments.drop is not None and bool(arguments.drop) == arguments.all:
         raise UsageError("one message or all?: command line: videod dead --drop ID, or videod dead --drop --all")
-    _, jobs = browse(arguments.config, arguments.env)
-    entries = jobs.dead()
+    settings = place(arguments.config, arguments.env).settings
+    letters = Letters(settings, connect(settings))
+    entries = letters.all()
     if arguments.drop is None:
         return _list(arguments, entries)
-    wanted = [entry for entry in entries if arguments.all or _read(entry).get("id") == arguments.drop]
+    wanted = [entry for entry in entries if arguments.all or read_letter(entry).get("id") == arguments.drop]
     if not wanted and not arguments.all:
         raise VideodError(f"no dead message of this id: {arguments.drop}: see videod dead")
-    dropped = sum(jobs.drop_dead(entry) for entry in wanted)
+    dropped = sum(letters.drop(entry) for entry in wanted)
     print(json.dumps({"dropped": dropped}) if arguments.json else f"dropped {dropped}")
     return 0
 
 
-def entries_by_id(entries: list[bytes]) -> dict[str, bytes]:
-    """The newest entry of each id; what has none cannot be queued again."""
-    found = ((str(_read(entry).get("id") or ""), entry) for entry in reversed(entries))
-    return {ident: entry for ident, entry in found if ident}
-
-
 def _list(arguments: argparse.Namespace, entries: list[bytes]) -> int:
-    documents = [_shown(_read(entry)) for entry in entries]
+    documents = [_shown(read_letter(entry)) for entry in entries]
     if arguments.json:
         print(json.dumps(documents))
         return 0
@@ -49,13 +43,6 @@ def _list(arguments: argparse.Namespace, entries: list[bytes]) -> int:
         what = f"{error.get('code', '?')}: {error.get('message', '')}"
         print(visible(f"{document.get('at', '?')}  {document.get('id', '?')}  {what}"))
     return 0
-
-
-def _read(entry: bytes) -> dict[str, Any]:
-    value = read_json(entry)
-    if value is None:
-        return {"raw_base64": base64.b64encode(entry).decode()}
-    return value if isinstance(value, dict) else {"raw": str(value)}
 
 
 def _shown(entry: dict[str, Any]) -> dict[str, Any]:

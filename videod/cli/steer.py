@@ -6,9 +6,9 @@ import argparse
 import json
 import time
 
-from videod.cli.dead import entries_by_id
-from videod.cli.where import browse, connect, place
+from videod.cli.where import connect, place
 from videod.errors import UsageError, VideodError
+from videod.jobqueue.letters import Letters
 from videod.jobqueue.steer import Steer
 
 CANCELLED = "cancelled"
@@ -52,9 +52,9 @@ def retry(arguments: argparse.Namespace) -> int:
     """Queue again under the same id."""
     if bool(arguments.id) == arguments.all:
         raise UsageError("one job or all?: command line: videod retry ID, or videod retry --all")
-    here, jobs = browse(arguments.config, arguments.env)
-    steer = Steer(here.settings, connect(here.settings))
-    dead = entries_by_id(jobs.dead())
+    settings = place(arguments.config, arguments.env).settings
+    connection = connect(settings)
+    steer, dead = Steer(settings, connection), Letters(settings, connection).by_id()
     if not arguments.all:
         answer = steer.retry(arguments.id, dead.get(arguments.id, b""))
         if answer != "queued":

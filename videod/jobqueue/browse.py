@@ -1,4 +1,4 @@
-"""Look at jobs, lists and nodes, for people: changes nothing but the dead list, when told to."""
+"""Look at jobs, lists and nodes, for people: changes nothing."""
 
 from __future__ import annotations
 
@@ -146,14 +146,6 @@ class Browse:
         flat = self._connection.call("HGETALL", self._names.nodes)
         pairs = flat.items() if isinstance(flat, dict) else zip(flat[::2], flat[1::2], strict=True)
         return {text_of(name): told(read_object(entry), self._lease) for name, entry in pairs}
-
-    def dead(self) -> list[bytes]:
-        """The dead list, newest first."""
-        return list(self._connection.call("LRANGE", self._names.dead, 0, -1))
-
-    def drop_dead(self, entry: bytes) -> bool:
-        """Take one entry out of the dead list."""
-        return bool(self._connection.call("LREM", self._names.dead, 1, entry))
 
 
 def brief(pairs: Iterable[tuple[str, bytes | None]]) -> dict[str, Any]:

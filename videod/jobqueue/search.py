@@ -5,7 +5,6 @@ Bounded whatever Redis holds: a look that did not see all of it says so.
 
 from __future__ import annotations
 
-import base64
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from videod.errors import BadMessage
 from videod.events import stamp
 from videod.job import head
 from videod.jobqueue.ages import Ages
-from videod.jobqueue.browse import BRIEF, Browse, brief, glob, read_json, read_object, sound, text_of
+from videod.jobqueue.browse import BRIEF, Browse, brief, glob, read_object, sound, text_of
 from videod.jobqueue.connection import Connection
 from videod.jobqueue.names import Names
 from videod.jobqueue.pages import titles
@@ -192,31 +191,6 @@ class Search:
         times = [next((text_of(value) for value in rows[n : n + 2] if value), "") for n in range(0, len(rows), 2)]
         return {name: at for name, at in zip(next_, times, strict=True) if at}
 
-    # ------------------------------------------------------------- dead letters
-    def dead(self, most: int) -> tuple[list[dict[str, Any]], int]:
-        """The newest of the dead list, and how many there are."""
-        entries = self._connection.call("LRANGE", self._names.dead, 0, most - 1)
-        return [_letter(entry) for entry in entries], int(self._connection.call("LLEN", self._names.dead))
-
-    def letters(self) -> dict[str, bytes]:
-        """The newest entry of each id; what has none cannot be queued again."""
-        found = ((_letter(entry), entry) for entry in reversed(self._browse.dead()))
-        return {letter["id"]: entry for letter, entry in found if letter["id"]}
-
-    def letter(self, ident: str) -> bytes:
-        """The newest entry of one id; empty where there is none. All are looked through, few of them read."""
-        mine = (entry for entry in self._browse.dead() if ident.encode() in entry)
-        return next((entry for entry in mine if _letter(entry)["id"] == ident), b"")
-
-    def drop(self, idents: Sequence[str] | None) -> list[str]:
-        """Take the entries of these ids (None: all) out of the dead list; the ids of those that were there."""
-        found: dict[str, None] = {}
-        for entry in self._browse.dead():
-            ident = _letter(entry)["id"]
-            if (idents is None or ident in idents) and self._browse.drop_dead(entry):
-                found[ident] = None
-        return list(found)
-
 
 def place(job: Mapping[str, Any]) -> str:
     """Where a job stands among others: what waits comes first, then the newest."""
@@ -267,15 +241,3 @@ def _fits(job: Mapping[str, Any], wanted: Wanted) -> bool:
     told = [str(job["id"]), str(job.get("name", "")), str(error.get("code", "")), str(error.get("message", ""))]
     told.append(hide_message(str(job.get("message", ""))))
     return any(wanted.text.casefold() in text.casefold() for text in told)
-
-
-def _letter(entry: bytes) -> dict[str, Any]:
-    """An entry of the dead list: `id` and `at` are texts, '' where it has none, `error` is an object."""
-    found = read_json(entry)
-    if found is None:
-        return {"id": "", "raw_base64": base64.b64encode(entry).decode()}
-    if not isinstance(found, dict):
-        return {"id": "", "raw": str(found)}
-    error = found.get("error")
-    texts = {name: str(found.get(name) or "") for name in ("id", "at")}
-    return {**found, **texts, "error": error if isinstance(error, dict) else {}}

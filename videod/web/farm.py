@@ -136,7 +136,7 @@ def _bar(bar: Bar) -> dict[str, Any]:
 
 def dead(asked: Asked) -> tuple[int, Any]:
     """The newest messages that ended dead."""
-    entries, length = asked.site.search.dead(asked.values.get("limit", _LIMIT["default"]))
+    entries, length = asked.site.letters.newest(asked.values.get("limit", _LIMIT["default"]))
     return 200, {"dead": [letter(entry) for entry in entries], "length": length}
 
 

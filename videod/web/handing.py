@@ -94,7 +94,7 @@ def retry(asked: Asked) -> tuple[int, Any]:
     """Queue a job that ended dead or was cancelled once more; let a retry be due now."""
     ident = asked.values["id"]
     may_see(asked, ident)
-    answer = asked.site.steer.retry(ident, asked.site.search.letter(ident))
+    answer = asked.site.steer.retry(ident, asked.site.letters.of(ident))
     if not answer:
         raise Trouble(404, "There is no such job.", "It never came, or its record expired.")
     if answer != "queued":
@@ -130,7 +130,7 @@ def dead_retry(asked: Asked) -> tuple[int, Any]:
 
 def again(site: Site, idents: list[str] | None, who: str) -> list[str]:
     """Retry these dead letters (None: all); the ids of those that were queued."""
-    letters = site.search.letters()
+    letters = site.letters.by_id()
     wanted = letters if idents is None else [ident for ident in dict.fromkeys(idents) if ident in letters]
     done = [ident for ident in wanted if site.steer.retry(ident, letters[ident]) == "queued"]
     for ident in done:
@@ -150,7 +150,7 @@ def _some(idents: list[str]) -> str:
 
 def dropped(site: Site, idents: list[str] | None, who: str) -> list[str]:
     """Drop these dead letters (None: all); the ids of those that were there."""
-    done = site.search.drop(idents)
+    done = site.letters.drop_of(idents)
     site.log.info("web: %d dead messages dropped by %s: %s", len(done), who, _some(done))
     return done
 

@@ -162,7 +162,7 @@ def retry(request: Request, form: Form) -> Response:
     if not _has_source(site, page):
         raise Trouble(409, "The file is not there any more.", "Please upload it again.")
     _charge(site, visitor.name)
-    answer = site.steer.retry(page.id, site.search.letter(page.id))
+    answer = site.steer.retry(page.id, site.letters.of(page.id))
     site.pages.stay(page.id)
     site.log.info("web: %s: retry by %s: %s", page.id, visitor.name, answer)
     return RedirectResponse(f"/j/{page.id}", 303)

@@ -20,6 +20,7 @@ from videod.errors import RedisAway
 from videod.jobqueue import Connection
 from videod.jobqueue.browse import Browse
 from videod.jobqueue.figures import Figures
+from videod.jobqueue.letters import Letters
 from videod.jobqueue.pages import Pages
 from videod.jobqueue.search import Search
 from videod.jobqueue.steer import Steer
@@ -51,6 +52,7 @@ class Site:
     looks: Looks
     hub: Hub
     search: Search
+    letters: Letters
     figures: Figures
     sending: Sending
     log: logging.Logger
@@ -60,8 +62,9 @@ class Site:
         """The site of these settings. OSError where its folder cannot be written."""
         browse, steer, pages = Browse(settings, connection), Steer(settings, connection), Pages(settings, connection)
         store, access = Store(settings), Access(settings)
-        search, figures = Search(settings, connection, browse), Figures(settings, connection)
-        rooms = (browse, steer, pages, store, access, Looks(), Hub(pages.place), search, figures, Sending())
+        search, letters = Search(settings, connection, browse), Letters(settings, connection)
+        looks, hub, figures = Looks(), Hub(pages.place), Figures(settings, connection)
+        rooms = (browse, steer, pages, store, access, looks, hub, search, letters, figures, Sending())
         return cls(settings, connection, *rooms, log)
 
 
