@@ -9,6 +9,7 @@ import os
 import select
 import socket
 import ssl
+import struct
 import time
 from collections.abc import Callable
 from errno import EINPROGRESS
@@ -16,6 +17,7 @@ from typing import Any, TypeVar
 
 TICK = 0.2
 PIECE = 1 << 16
+_TICK = struct.pack("ll", 0, round(TICK * 1e6))
 T = TypeVar("T")
 
 
@@ -35,15 +37,15 @@ class Patience:
         self.plain, self.tls = _kinds(self)
 
     def wait(self, step: Callable[[], T]) -> T:
-        """What `step` returns, which gives TimeoutError after TICK seconds."""
+        """What `step` returns, which gives TimeoutError or BlockingIOError after TICK seconds."""
         began = time.monotonic()
         while True:
             self._check()
             try:
                 return step()
-            except TimeoutError:
+            except (TimeoutError, BlockingIOError):
                 if time.monotonic() - began > self._silence:
-                    raise
+                    raise TimeoutError("timed out") from None
 
     def dial(self, host: str, port: int, seconds: float) -> socket.socket:
         """A connection to the first address of `host` that answers, each given so many seconds.
@@ -79,11 +81,20 @@ class Patience:
             code = made.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
             raise OSError(code, os.strerror(code))
-        made.settimeout(TICK)
+        made.setblocking(True)
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            made.setsockopt(socket.SOL_SOCKET, option, _TICK)
 
 
 def _kinds(patience: Patience) -> tuple[type[socket.socket], type[ssl.SSLSocket]]:
     class Plain(socket.socket):
+        # the kernel counts the tick: Python would poll before each call, and hand its lock on twice as often
+        def settimeout(self, value: float | None) -> None:
+            pass
+
+        def gettimeout(self) -> float:  # of TLS around it
+            return TICK
+
         def sendall(self, data: Any, *flags: Any) -> None:
             with memoryview(data) as view, view.cast("B") as left:
                 sent = 0
