@@ -43,22 +43,24 @@ def arriving(response: BaseHTTPResponse, size: int = BLOCK) -> Iterator[bytes | 
         return
     try:
         yield from _into_one_buffer(response, size)
-        while piece := response.read1(size, decode_content=False):
+        while response.length_remaining != 0 and (piece := response.read1(size, decode_content=False)):
             yield piece
     except (HTTPError, OSError) as error:
         raise broken(error) from None
 
 
 def _into_one_buffer(response: BaseHTTPResponse, size: int) -> Iterator[memoryview]:
-    """All but the last byte, or nothing. New memory for each piece would cost a third of a large file's CPU time."""
+    """All, or nothing. New memory for each piece would cost a third of a large file's CPU time."""
     inner = getattr(response, "_fp", None)  # not public: where it is another thing, all comes by read1
     left = response.length_remaining
     if not isinstance(inner, HTTPResponse) or not left or inner.length != left:
         return
     view = memoryview(bytearray(min(size, left)))
-    while left > 1 and (came := inner.fp.readinto1(view[: left - 1])):
+    while left and (came := inner.fp.readinto1(view[:left])):
         left -= came
         inner.length = response.length_remaining = left
+        if not left:
+            inner.close()  # it is read to its end: the connection is free for the next request
         yield view[:came]
 
 

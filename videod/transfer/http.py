@@ -208,7 +208,8 @@ def _end(response: BaseHTTPResponse) -> None:
     """Give the connection back for the next request, unless there is more to come than is worth reading."""
     left = response.length_remaining
     if left is not None and left <= BLOCK:
-        response.drain_conn()
+        if not response.closed:
+            response.drain_conn()
         response.release_conn()
     else:
         response.close()

@@ -84,41 +84,47 @@ class Part:
         self._noted, self._begun = False, time.monotonic()
         self.sha = hashlib.sha256()
         self.size, self.total, self.validator = 0, None, ""  # type: int, int | None, str
-        self._fd = self._open()
-        self.earlier = self._take_up()
+        self._fd, size = self._open()
+        self.earlier = self._take_up(size)
 
-    def _open(self) -> int:
-        """The part, locked: of two jobs that write one file the second fails, and may try again."""
+    def _open(self) -> tuple[int, int]:
+        """The part, locked, and its size: of two jobs that write one file the second fails, and may try again."""
         flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        try:
-            fd = os.open(self._part, flags, dir_fd=self._folder)
-        except FileNotFoundError:
-            fd = -1
-        except OSError as error:
-            if error.errno not in (errno.ELOOP, errno.ENXIO, errno.EACCES):
-                raise
-            os.unlink(self._part, dir_fd=self._folder)
-            fd = -1
-        if fd >= 0 and not _ours(os.fstat(fd)):
-            os.close(fd)
-            os.unlink(self._part, dir_fd=self._folder)
-            fd = -1
-        if fd < 0:
-            fd = os.open(self._part, flags | os.O_CREAT | os.O_EXCL, 0o644, dir_fd=self._folder)
+        new = flags | os.O_CREAT | os.O_EXCL
+        fd = -1
+        with suppress(FileExistsError):  # mostly nothing stands there
+            fd = os.open(self._part, new, 0o644, dir_fd=self._folder)
+        if fd < 0 and (fd := self._open_earlier(flags)) < 0:
+            fd = os.open(self._part, new, 0o644, dir_fd=self._folder)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            here = os.stat(self._part, dir_fd=self._folder, follow_symlinks=False)
-            if not os.path.samestat(here, os.fstat(fd)):
+            here, ours = os.stat(self._part, dir_fd=self._folder, follow_symlinks=False), os.fstat(fd)
+            if not os.path.samestat(here, ours):
                 raise FileNotFoundError
         except (BlockingIOError, FileNotFoundError):
             os.close(fd)
             raise FetchFailed(f"another job writes this file just now: {self._name}") from None
-        return fd
+        return fd, ours.st_size
 
-    def _take_up(self) -> bool:
+    def _open_earlier(self, flags: int) -> int:
+        """What stands there; -1 where it was none of ours, or is gone: nothing is there now."""
+        try:
+            fd = os.open(self._part, flags, dir_fd=self._folder)
+        except FileNotFoundError:
+            return -1
+        except OSError as error:
+            if error.errno not in (errno.ELOOP, errno.ENXIO, errno.EACCES):
+                raise
+        else:
+            if _ours(os.fstat(fd)):
+                return fd
+            os.close(fd)
+        os.unlink(self._part, dir_fd=self._folder)
+        return -1
+
+    def _take_up(self, size: int) -> bool:
         """What an earlier run left, where its note fits; else nothing is there. A part from before the machine
         started is not believed: its last blocks may never have been written."""
-        size = os.fstat(self._fd).st_size
         note = self._read_note() if size else {}
         total, found = note.get("total"), note.get("validator")
         sound = isinstance(found, str) and _VALIDATOR.fullmatch(found) and isinstance(total, int) and size < total
