@@ -29,12 +29,14 @@ from bench.node import Nginx, Node
 
 SETS = {"100 x 10 MB": (100, 10_000_000), "1000 x 100 KB": (1000, 100_000)}
 AIOHTTP = """
-import asyncio, sys, aiohttp
+import asyncio, hashlib, sys, aiohttp
 async def one(session, gate, url, path):
+    digest = hashlib.sha256()
     async with gate, session.get(url) as response:
         with open(path, "wb") as file:
             async for piece in response.content.iter_chunked(1 << 16):
                 file.write(piece)
+                SUM
 async def main(folder, urls):
     gate = asyncio.Semaphore(20)
     async with aiohttp.ClientSession() as session:
@@ -88,8 +90,9 @@ def wget_and_sum(urls: list[str], folder: Path) -> None:
     subprocess.run(argv, input="\n".join(urls), text=True, check=True, stdout=subprocess.DEVNULL)
 
 
-def aiohttp(urls: list[str], folder: Path) -> None:
-    argv, environ = [sys.executable, "-c", AIOHTTP, str(folder)], {**os.environ, "PYTHONPATH": ":".join(sys.path)}
+def aiohttp(urls: list[str], folder: Path, *, summed: bool = False) -> None:
+    program = AIOHTTP.replace("SUM", "digest.update(piece)" if summed else "pass")
+    argv, environ = [sys.executable, "-c", program, str(folder)], {**os.environ, "PYTHONPATH": ":".join(sys.path)}
     subprocess.run(argv, input="\n".join(urls), text=True, check=True, env=environ)
 
 
@@ -114,7 +117,7 @@ def main() -> None:
     nginx = Nginx(node.folder, root, 1 << 20)
     peers: dict[str, Callable[[list[str], Path], object]] = {"xargs wget": wget, "and sha256sum": wget_and_sum}
     if importlib.util.find_spec("aiohttp"):
-        peers["aiohttp"] = aiohttp
+        peers |= {"aiohttp": aiohttp, "and SHA-256": partial(aiohttp, summed=True)}
     try:
         videod(node, [nginx.url("100000-0.bin")], "warm")
         idle = pss(node.pid)

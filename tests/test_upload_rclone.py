@@ -33,7 +33,10 @@ def store(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def config(tmp_path: Path, store: Path) -> Path:
-    secret = subprocess.run(["rclone", "obscure", "s3cret"], check=True, capture_output=True, text=True).stdout
+    # by stdin: other tests of this run look at all command lines
+    secret = subprocess.run(
+        ["rclone", "obscure", "-"], input="s3cret", check=True, capture_output=True, text=True
+    ).stdout
     file = tmp_path / "rclone.conf"
     file.write_text(f"""
 [disk]

@@ -152,7 +152,7 @@ def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebDav]:
 
 def _crypted(password: str) -> str:
     return subprocess.run(
-        ["openssl", "passwd", "-apr1", password], check=True, capture_output=True, text=True
+        ["openssl", "passwd", "-apr1", "-stdin"], input=password, check=True, capture_output=True, text=True
     ).stdout.strip()
 
 
