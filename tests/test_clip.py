@@ -160,6 +160,34 @@ def test_clips_that_are_alike_are_cut_once(serving: Daemon, r, sources) -> None:
     assert sorted(told) == [1, 2, 3, 4, 5, 6]
 
 
+def test_what_stands_after_a_kill_is_not_cut_again(daemon: Daemon, r, sources) -> None:
+    """To cut it again may give other bytes, which must not replace it where overwrite is false."""
+    clips = [{"start": 0.52, "end": 3.2}, {"start": 3.2, "end": 4.6}, {"cut": "encode", "preset": "slow"}]
+    daemon.sections = "[preset slow]\nvideo = hevc\nspeed = slower\n"
+    daemon.start(lease=2)
+    source = daemon.folder / "v.mp4"
+    source.write_bytes(sources["mp4"].read_bytes())
+    push(r, {"id": "k", "url": str(source), "overwrite": False, "clips": clips})
+    until(lambda: [event["n"] for event in events(r, "k") if event["event"] == "output"] == [1, 2], 30, "two are made")
+    before = [(path.stat().st_ino, path.stat().st_mtime_ns) for path in sorted(daemon.clips.iterdir())]
+    daemon.kill()
+    assert len(before) == 2
+    daemon.start(lease=2)
+    done = final(r, "k", 90)
+    assert done["event"] == "done" and [output["n"] for output in done["outputs"]] == [1, 2, 3], done
+    assert [(path.stat().st_ino, path.stat().st_mtime_ns) for path in sorted(daemon.clips.iterdir())][:2] == before
+    for output, numbers in zip(done["outputs"], (range(13, 80), range(80, 115), range(200)), strict=True):
+        assert hashlib.sha256(path_of(output).read_bytes()).hexdigest() == output["sha256"]
+        assert videos.numbers(path_of(output)) == list(numbers)
+    told = [event for event in events(r, "k") if event["event"] == "output"]
+    assert [event["n"] for event in told] == [1, 2, 3]
+    assert [event["sha256"] for event in told] == [output["sha256"] for output in done["outputs"]]
+    assert "2 of 3 clips stand where they belong" in daemon.log
+    assert daemon.stop() == 0
+    assert not daemon.scratch()
+    accounted(r, ["k"])
+
+
 @pytest.mark.parametrize(
     ("page", "code"),
     [

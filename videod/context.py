@@ -105,3 +105,14 @@ class Context:
         """One result is where it belongs and confirmed."""
         self.outputs.append(made)
         self.tell_output(made)
+
+    def output_once(self, made: Output) -> None:
+        """The same, and no later attempt has to make it again: see `kept`."""
+        self.outputs.append(made)
+        self.book.announce([Said(str(made.n), made.as_dict(), output=made)])
+
+    def kept(self) -> set[int]:
+        """The numbers of what earlier attempts have made, which are outputs of this one, too."""
+        before = [Output(**mark) for mark in self.book.marks().values()]
+        self.outputs += before
+        return {made.n for made in before}

@@ -120,12 +120,18 @@ def _container(template: str) -> str:
 def run(params: Params, ctx: Context) -> Sequence[Output]:
     """Make all clips."""
     alike: dict[tuple[object, ...], list[Clip]] = {}
-    for clip in params.clips:
+    if kept := ctx.kept():
+        # to cut one again would cost, and give other bytes, which must not replace it where overwrite is false
+        ctx.log.info(f"{len(kept)} of {len(params.clips)} clips stand where they belong since an attempt before")
+    left = [clip for clip in params.clips if clip.n not in kept]
+    for clip in left:
         alike.setdefault(clip.content, []).append(clip)
+    if not left:
+        return ctx.outputs
     groups = list(alike.values())
     wishes = [obtain.Wish(clip.start, clip.end, clip.cut, clip.preset.container) for clip, *_ in groups]
     ctx.progress.begin("fetch", FETCH)
-    share, done = 1 / len(params.clips), 0
+    share, done = 1 / len(left), 0
     if parts := obtain.parts(params.url, wishes, ctx):
         try:
             for clips, ready, ahead in zip(groups, parts, _aheads(parts), strict=True):
@@ -173,7 +179,7 @@ def _send(clip: Clip, made: Cut, path: Path, ctx: Context, share: float, *, keep
     sent = deliver(path, clip.target, ctx, share, keep=keep)
     how = f"{made.cut}, {made.copied} copied of" if made.copied else f"{made.cut},"
     ctx.log.info(f"clip {clip.n}: {how} {made.frames} frames, {obtain.megabytes(sent.bytes)} at {sent.url}")
-    ctx.output(Output(
+    ctx.output_once(Output(
         n=clip.n, url=sent.url, bytes=sent.bytes, sha256=sent.sha256, start=made.start, end=made.end,
         asked=(clip.start, clip.end), frames=made.frames, duration=made.duration, cut=made.cut, width=made.width,
         height=made.height, warning="; ".join(made.warnings) or None,
