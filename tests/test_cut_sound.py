@@ -186,3 +186,20 @@ def test_the_window_of_a_remote_file_has_silent_tracks_too(studio: Studio, how: 
     assert made.cut == how and made.warnings == ("1 sound tracks have nothing in this part: silence",)
     seen = videos.look(out)
     assert seen.beeps[0] == [] and seen.worst_sync(1) <= 0.025
+
+
+@pytest.mark.parametrize("how", ["smart", "encode"])
+def test_a_window_that_begins_in_a_pause_of_the_sound_has_what_comes_behind_it(studio: Studio, how: str) -> None:
+    """A sample of long duration stands for the pause: hidden by an edit list it would take what is heard next along."""
+    path = studio.new("pause.mp4")
+    pause = ("-af", "aselect='lt(t,0.5)+gt(t,3.7)'")
+    videos.encode(studio.master(), path, *pause, picture=H264)
+    window = Film(Whole(path)).window(2.52, 5.6, how, "mp4")
+    part, out = studio.new("window.mp4"), studio.new("out.mp4")
+    window.write(path, part)
+    source = studio.examine(part)
+    made = cut(source, window.moved(source), out, preset(), studio.tools(), Bounds())
+    assert made.cut == how
+    seen = videos.look(out)
+    assert [round(beep + 2.52) for beep in seen.beeps[0]] == [4, 5]
+    assert abs(seen.beeps[0][0] + 2.52 - 4) <= 0.045, seen.beeps

@@ -160,7 +160,7 @@ def _sound(track: Track, timescale: int, begin: Fraction, end: Fraction | None) 
     # one that stands for a pause, too, makes players skip more than it holds when an edit list hides it
     zero = (begin - shift) * track.timescale
     for n in range(first, last - 1):
-        if s.pts[n] + s.durations[n] > zero:
+        if s.pts[n] + min(s.durations[n : n + 2]) > zero:
             break
         if s.durations[n] > s.durations[n + 1]:
             first = n + 1
