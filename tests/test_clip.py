@@ -160,6 +160,17 @@ def test_clips_that_are_alike_are_cut_once(serving: Daemon, r, sources) -> None:
     assert sorted(told) == [1, 2, 3, 4, 5, 6]
 
 
+def test_many_clips_that_touch_hold_each_frame_once(serving: Daemon, r, sources) -> None:
+    source = serving.folder / "v.mp4"
+    source.write_bytes(sources["mp4"].read_bytes())
+    bounds = [round(0.04 + n * 0.72, 2) for n in range(11)]
+    clips = [{"start": a, "end": b, "cut": "exact"} for a, b in zip(bounds, bounds[1:], strict=False)]
+    push(r, {"id": "m", "url": str(source), "clips": clips})
+    outputs = final(r, "m", 60)["outputs"]
+    assert [number for output in outputs for number in videos.numbers(path_of(output))] == list(range(1, 181))
+    assert {output["cut"] for output in outputs} == {"smart", "encode"}
+
+
 def test_what_stands_after_a_kill_is_not_cut_again(daemon: Daemon, r, sources) -> None:
     """To cut it again may give other bytes, which must not replace it where overwrite is false."""
     clips = [{"start": 0.52, "end": 3.2}, {"start": 3.2, "end": 4.6}, {"cut": "encode", "preset": "slow"}]

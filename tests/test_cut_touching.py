@@ -57,6 +57,19 @@ def test_cuts_that_know_of_one_another_decode_a_seam_once(studio: Studio, name: 
     assert not list(tools.scratch.glob("edge*"))
 
 
+def test_an_edge_of_two_clips_is_encoded_once(studio: Studio) -> None:
+    film = videos.encode(studio.master(), studio.new("same.mp4"), picture=videos.X264)
+    source = studio.examine(film)
+    plans = [plan(source.media, source.frames, *span, "smart", "mp4") for span in ((0.32, 2.2), (0.32, 3.4))]
+    ahead, lines = Ahead(plans), []
+    for wanted, numbers in zip(plans, (range(8, 55), range(8, 85)), strict=True):
+        tools, out = studio.tools(), studio.new("out.mp4")
+        tools.log = lines.append
+        assert cut(source, wanted, out, preset(), tools, Bounds(), ahead=ahead).cut == "smart"
+        assert videos.numbers(out) == list(numbers)
+    assert len([line for line in lines if "edge.src.mp4" in line]) == 3
+
+
 def test_what_is_broken_for_the_next_clip_is_no_fault_of_this_one(studio: Studio) -> None:
     film = videos.encode(studio.master(), studio.new("broken.mp4"), picture=videos.X264, sound=("-an",))
     source = studio.examine(film)

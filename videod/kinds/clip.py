@@ -7,10 +7,11 @@ from the first frame that a player shows.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 from videod import obtain
@@ -33,6 +34,8 @@ CUTS = ("exact", "keyframe", "encode")
 CONTAINERS = ("mp4", "mov", "mkv", "ts")
 # shares of the whole job, in percent: fetch and probe, then each clip's part of cutting and uploading
 FETCH, CUT, UPLOAD = 40, 45, 15
+# clips that are planned at once: those that touch mostly stand beside one another
+TOGETHER = 8
 
 
 @dataclass(frozen=True)
@@ -134,8 +137,8 @@ def run(params: Params, ctx: Context) -> Sequence[Output]:
     share, done = 1 / len(left), 0
     if parts := obtain.parts(params.url, wishes, ctx):
         try:
-            for clips, ready, ahead in zip(groups, parts, _aheads(parts), strict=True):
-                _make(clips, ready, ahead, ctx, share)
+            for n, ready, ahead in _with_ahead(parts):
+                _make(groups[n], ready, ahead, ctx, share)
                 done += 1
         except (Damaged, EncodeFailed) as failure:
             # the last word is not that of a part
@@ -143,19 +146,23 @@ def run(params: Params, ctx: Context) -> Sequence[Output]:
     if done < len(groups):
         source = obtain.whole(params.url, ctx)
         ctx.progress.begin("cut", 0)
-        parts = [obtain.of_whole(source, wish) for wish in wishes[done:]]
-        for clips, ready, ahead in zip(groups[done:], parts, _aheads(parts), strict=True):
-            _make(clips, ready, ahead, ctx, share)
+        for n, ready, ahead in _with_ahead(obtain.of_whole(source, wish) for wish in wishes[done:]):
+            _make(groups[done + n], ready, ahead, ctx, share)
     return ctx.outputs
 
 
-def _aheads(parts: Sequence[obtain.Ready]) -> list[Ahead]:
-    """For each part what the cuts of its file have in common."""
-    plans: dict[str, list[Plan]] = {}
-    for ready in parts:
-        plans.setdefault(ready.source.media.path, []).append(ready.plan)
-    found = {path: Ahead(those) for path, those in plans.items()}
-    return [found[ready.source.media.path] for ready in parts]
+def _with_ahead(parts: Iterable[obtain.Ready]) -> Iterator[tuple[int, obtain.Ready, Ahead]]:
+    """Each part with its number, and what it has in common with others of its file: the next few, for a plan of hours
+    holds a number for each frame."""
+    coming, n = iter(parts), 0
+    while few := list(islice(coming, TOGETHER)):
+        plans: dict[str, list[Plan]] = {}
+        for ready in few:
+            plans.setdefault(ready.source.media.path, []).append(ready.plan)
+        aheads = {path: Ahead(those) for path, those in plans.items()}
+        for ready in few:
+            yield n, ready, aheads[ready.source.media.path]
+            n += 1
 
 
 def _make(clips: Sequence[Clip], ready: obtain.Ready, ahead: Ahead, ctx: Context, share: float) -> None:

@@ -62,7 +62,7 @@ class Pieces:
 
     def _edge(self, edge: Edge, beside: int, tools: Tools, threads: int) -> None:
         """Encode an edge; `beside`: the copied sample next to it."""
-        made = self._ahead.take(edge) or self._encoded(edge, tools, threads)
+        made = self._ahead.made(edge) or self._encoded(edge, tools, threads)
         samples = self.coding.edge(made, beside, first=not self.rows)
         times = [edge.pts[rank] for rank in made.ranks]
         rows = [self._made([sample], time, n == 0) for n, (sample, time) in enumerate(zip(samples, times, strict=True))]
@@ -78,9 +78,12 @@ class Pieces:
             except ValueError:  # the fault may lie in what the other needs alone
                 pass
             else:
+                self._ahead.keep(edge, made)
                 self._ahead.keep(also, other)
                 return made
-        return self._encode([edge], tools, threads)[0]
+        (made,) = self._encode([edge], tools, threads)
+        self._ahead.keep(edge, made)
+        return made
 
     def _encode(self, edges: Sequence[Edge], tools: Tools, threads: int) -> list[Encoded]:
         encoder = self.coding.encoder(self._about.pix_fmt, threads)

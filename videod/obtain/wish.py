@@ -45,8 +45,10 @@ class Ready:
 
     def told(self, made: Cut) -> Cut:
         """What was made, in times of the source."""
-        start, end = self.bounds
-        return replace(made, start=micro(start) / MICRO, end=micro(end) / MICRO) if self.remote else made
+        if not self.remote:
+            return made
+        start, end = (micro(time) / MICRO for time in self.bounds)
+        return replace(made, start=start, end=end, duration=round(end - start, 6))
 
     @property
     def bounds(self) -> tuple[Fraction, Fraction]:
