@@ -93,7 +93,7 @@ def test_a_message_for_another_node_is_handed_on(daemon: Daemon, r) -> None:
 
 def test_sigterm_finishes_what_runs_and_takes_nothing_more(daemon: Daemon, r) -> None:
     daemon.start(max_worker=2)
-    push(r, *sleeps(6, 3))  # longer than the command takes to begin
+    push(r, *sleeps(6, 6))  # longer than the command takes to begin
     until(lambda: len(events(r)) == 2, 10, "two have started")
     assert daemon.stop() == 0
     assert sorted(e["id"] for e in events(r) if e["event"] == "done") == ["s0", "s1"]

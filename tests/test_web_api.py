@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -271,7 +272,11 @@ def begun(web: Web, path: str, length: int, body: bytes, more: str = "") -> sock
 
 
 def rest(one: socket.socket) -> bytes:
-    return b"".join(iter(lambda: one.recv(65536), b""))
+    came = b""
+    with contextlib.suppress(ConnectionResetError):  # what was sent is not all read there: the end may be hard
+        while piece := one.recv(65536):
+            came += piece
+    return came
 
 
 def resident(web: Web) -> int:
