@@ -256,7 +256,8 @@ def test_what_runs_goes_on_while_paused(daemon: Daemon, r) -> None:
 
 def test_a_sick_node_pauses_itself_and_says_so(daemon: Daemon, r) -> None:
     daemon.start(max_worker=1, retry_delay=60, max_attempts=5)
-    push(r, *({"id": f"s{n}", "kind": "sleep", "fail": "disk_full"} for n in range(8)))
+    # of jobs that end at once some more begin before the pause is noticed
+    push(r, *({"id": f"s{n}", "kind": "sleep", "fail": "disk_full", "seconds": 0.5} for n in range(8)))
     until(lambda: "pauses itself" in daemon.log, 10, "it pauses itself")
     until(lambda: "disk_full" in said(daemon, "nodes"), 5, "and nodes tells why")
     begun = {e["id"] for e in events(r) if e["event"] == "started"}
