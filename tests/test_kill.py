@@ -31,7 +31,7 @@ def test_killed_every_few_seconds(daemon: Daemon, r, tmp_path: Path, jobs: int, 
     film = videos.encode(videos.make_master(tmp_path / "master.mkv", rate="25", seconds=3.0), tmp_path / "a.mp4")
     daemon.start(max_worker=4, max_crashes=50)
     for n in range(jobs):
-        nap = {"id": f"j{n}", "kind": "sleep", "seconds": 0.7}
+        nap = {"id": f"j{n}", "kind": "sleep", "seconds": 0.7 * every}  # some run yet when the first kill comes
         push(r, nap if n % 2 else {"id": f"j{n}", "url": str(film), "start": 1, "end": 2})
     idents = [f"j{n}" for n in range(jobs)]
     kills = 0
