@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import redis
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tests.conftest import RedisServer, pytest_configure
-from tests.daemon import Daemon, final, push
+from tests.daemon import Daemon, final, push, until
 
+ENDED = ("done", "dead", "cancelled")
 TICKS = os.sysconf("SC_CLK_TCK")
 NGINX = """daemon on; pid {here}/nginx.pid; error_log {here}/error.log; worker_processes 1;
 events {{}}
@@ -55,16 +58,19 @@ class Node:
         ident, r = f"job{self._jobs}", self._redis.client()
         before, begun = self.cpu(), time.monotonic()
         push(r, {"id": ident, **message})
-        event = final(r, ident, 900)
+        _over(r, ident)
         wall = time.monotonic() - begun
+        event = final(r, ident)
         if event["event"] != "done":
             sys.exit(f"{event}\n{self._daemon.log[-3000:]}")
         return Cost(wall, self.cpu() - before, event)
 
     def ended(self, message: dict[str, Any], ident: str) -> dict[str, Any]:
         """Push a message that has its id, and wait for its final event."""
-        push(self._redis.client(), message)
-        return final(self._redis.client(), ident, 900)
+        r = self._redis.client()
+        push(r, message)
+        _over(r, ident)
+        return final(r, ident)
 
     @property
     def pid(self) -> int:
@@ -81,6 +87,12 @@ class Node:
         self._daemon.stop()
         self._redis.kill()
         shutil.rmtree(self.folder)
+
+
+def _over(r: redis.Redis, ident: str) -> None:
+    """Wait until the job has ended. By its state: who reads all events again and again takes a core, and Redis, from
+    the job that is measured."""
+    until(lambda: r.hget(f"videod:job:{ident}", "state") in ENDED, 900, f"{ident} ended")
 
 
 class Nginx:
