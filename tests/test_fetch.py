@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import urllib3
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from tests.origin import Origin, Page
 from tests.transfer_fixtures import ArgvWatch, settings_of, wait_for
@@ -31,7 +29,6 @@ from videod.errors import (
     ToolCrashed,
 )
 from videod.process import Tools
-from videod.transfer.body import reason
 from videod.transfer.fetch import Fetched, check, fetch
 
 BODY = b"\0" + os.urandom((1 << 20) - 1)
@@ -582,11 +579,3 @@ class Tunnel:
             other.shutdown(socket.SHUT_WR)
         except OSError:
             return
-
-
-def test_a_reason_names_no_object() -> None:
-    class Patient(urllib3.connection.HTTPConnection):
-        pass
-
-    for error in (NewConnectionError(Patient("192.0.2.1", 1), "refused"), ConnectTimeoutError(Patient("h"), "refused")):
-        assert reason(error) == "refused"

@@ -29,7 +29,7 @@ DOORS = {
     "subprocess": "process.py",
     "daemon": "daemonize.py",
     "lockfile": {"pidfile.py", "daemonize.py"},
-    "urllib3": {"transfer/http.py", "transfer/body.py"},
+    "http.client": {f"transfer/{name}.py" for name in ("http", "body", "connection", "response")},
     "m3u8": "transfer/playlist.py",
     "defusedxml": "isapi/document.py",
     "uvicorn": "web/serving.py",

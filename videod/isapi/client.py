@@ -28,7 +28,7 @@ from videod.transfer.http import REDIRECTS, Http
 from videod.transfer.urls import Url, check_url
 
 if TYPE_CHECKING:
-    from urllib3 import BaseHTTPResponse
+    from videod.transfer.response import Response
 
 NONCE_SECONDS = 30.0
 # a recorder that always says stale must not be tried until it locks the account
@@ -188,7 +188,7 @@ class Client:
         raise AssertionError
 
     @contextmanager
-    def answer(self, method: str, path: str, body: bytes | None) -> Iterator[BaseHTTPResponse]:
+    def answer(self, method: str, path: str, body: bytes | None) -> Iterator[Response]:
         """A success. Raises Refused for another answer, and Broken, Silent."""
         url = self._url(path)
         if self._refused():
@@ -210,7 +210,7 @@ class Client:
                 return
         raise AssertionError
 
-    def _challenged(self, response: BaseHTTPResponse, *, final: bool, last: bool) -> None:
+    def _challenged(self, response: Response, *, final: bool, last: bool) -> None:
         try:
             challenge = challenge_of(response.headers.getlist("WWW-Authenticate"), self.secure)
         except Unanswerable as error:
@@ -227,7 +227,7 @@ class Client:
         self._login.learn(challenge)
         self._since = time.monotonic()
 
-    def _judge(self, response: BaseHTTPResponse) -> None:
+    def _judge(self, response: Response) -> None:
         status = response.status
         if 200 <= status < 300:
             return
@@ -243,7 +243,7 @@ class Client:
             raise Denied(f"the recorder is not activated: {self._place.shown}")
         raise Refused(status, text)
 
-    def _whole(self, response: BaseHTTPResponse) -> bytes:
+    def _whole(self, response: Response) -> bytes:
         made = bytearray()
         for piece in pieces(response, 1 << 16):
             made += piece

@@ -16,8 +16,9 @@ from videod.isapi.client import PAUSES, Client, Refused
 from videod.isapi.document import document, leaf, said
 from videod.isapi.finding import Found
 from videod.process import Tools
-from videod.transfer.body import BLOCK, Broken, Silent, pieces
+from videod.transfer.body import Broken, Silent, pieces
 from videod.transfer.landing import land
+from videod.transfer.response import BLOCK
 
 PATH = "ContentMgmt/download"
 HEAD = 16

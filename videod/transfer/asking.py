@@ -15,7 +15,7 @@ from videod.transfer.parts import Watch
 from videod.transfer.sources import authorized, headers_of, source_of
 
 if TYPE_CHECKING:
-    from urllib3 import BaseHTTPResponse
+    from videod.transfer.response import Response
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Asker:
             client.trim(host)
 
     @contextmanager
-    def answer(self, hops: Hops, asked: Mapping[str, str]) -> Iterator[tuple[Hops, BaseHTTPResponse]]:
+    def answer(self, hops: Hops, asked: Mapping[str, str]) -> Iterator[tuple[Hops, Response]]:
         """The answer at the end of the way, and the way; `asked` are the headers of this request.
 
         Raises ForbiddenSource, FetchFailed, Silent, Broken, and what the watch's check raises.

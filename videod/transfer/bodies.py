@@ -28,7 +28,7 @@ from videod.transfer.playlist import Resource
 from videod.transfer.sources import authorized, source_of
 
 if TYPE_CHECKING:
-    from urllib3 import BaseHTTPResponse
+    from videod.transfer.response import Response
 
 MAX_TRIES = 6
 # that wait for a connection: each is looked at several times a second
@@ -179,7 +179,7 @@ class Bodies:
                 why = str(error)
         raise FetchFailed(f"the transfer broke off: {way.url.shown}: {why}: in {MAX_TRIES} tries")
 
-    def _body(self, response: BaseHTTPResponse, end: Hops, length: int | None) -> Generator[bytes, None, None]:
+    def _body(self, response: Response, end: Hops, length: int | None) -> Generator[bytes, None, None]:
         rate, came = source_of(end.url, self._settings.sources).limit_rate, 0
         for piece in pieces(response, PIECE):
             self._crew.count(len(piece))
@@ -190,7 +190,7 @@ class Bodies:
             raise Broken(f"{came} of {length} bytes came")
 
 
-def _judged(response: BaseHTTPResponse, end: Hops, resource: Resource) -> int | None:
+def _judged(response: Response, end: Hops, resource: Resource) -> int | None:
     """How many bytes an answer brings, None where it does not say. Raises Broken where another try may help."""
     url, headers = end.url, response.headers
     if response.status not in (200, 206):
@@ -206,7 +206,7 @@ def _judged(response: BaseHTTPResponse, end: Hops, resource: Resource) -> int | 
     return int(length) if length.isascii() and length.isdigit() else None
 
 
-def _ranged(response: BaseHTTPResponse, end: Hops, resource: Resource, stop: int) -> int:
+def _ranged(response: Response, end: Hops, resource: Resource, stop: int) -> int:
     if response.status == 200:
         raise FetchFailed(f"the playlist needs ranges, which the server ignores: {end.url.shown}: ask who runs it")
     try:

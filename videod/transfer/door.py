@@ -15,12 +15,11 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from urllib.parse import unquote, urlsplit
 
 from videod.errors import FetchFailed
 from videod.transfer.guard import Endpoint, look_up
-from videod.transfer.urls import basic
-from videod.transfer.wire import Refused, Request, abort, answer, header_name, read_head, read_request, relay, shut
+from videod.transfer.urls import basic, check_url
+from videod.transfer.wire import Refused, Request, abort, answer, header_name, read_request, relay, shut, tunnel
 
 MAX_CONNECTIONS = 16
 CONNECT_SECONDS = 20.0
@@ -45,7 +44,7 @@ class Door:
     def __init__(self, upstream: str = "", idle: float = 600.0) -> None:
         self.password = secrets.token_hex(16)
         self.failure = ""
-        self._upstream = upstream
+        self._upstream = check_url(upstream) if upstream else None
         self._idle = idle
         self._permit = _Permit()
         self._closed = False
@@ -142,19 +141,15 @@ class Door:
     def _connect(self, host: str, port: int, method: str) -> socket.socket:
         ends = self._permit.ends
         if self._upstream:
-            parts = urlsplit(self._upstream)
             try:
-                ends = look_up(parts.hostname or "", parts.port or 80)
+                ends = look_up(self._upstream.host, self._upstream.port)
             except FetchFailed as error:
                 raise self._failed(f"the proxy: {error}") from None
         server = self._reach(ends)
-        if self._upstream and method == "CONNECT":
-            name = f"[{host}]" if ":" in host else host
-            server.sendall(f"CONNECT {name}:{port} HTTP/1.1\r\nHost: {name}:{port}\r\n{self._login()}\r\n".encode())
-            status = read_head(server)[0].split(b"\r\n", 1)[0].decode("latin-1")
-            if status.split(" ")[1:2] != ["200"]:
-                self._drop(server)
-                raise self._failed(f"the proxy answered {status[:100]!r}")
+        login = self._upstream.authorization if self._upstream else ""
+        if self._upstream and method == "CONNECT" and (why := tunnel(server, host, port, login)):
+            self._drop(server)
+            raise self._failed(why)
         return server
 
     def _reach(self, ends: Sequence[Endpoint]) -> socket.socket:
@@ -177,12 +172,6 @@ class Door:
         self.failure = why
         return Refused("502 Bad Gateway")
 
-    def _login(self) -> str:
-        parts = urlsplit(self._upstream)
-        if parts.username is None:
-            return ""
-        return f"Proxy-Authorization: {basic(unquote(parts.username), unquote(parts.password or ''))}\r\n"
-
     def _greet(self, client: socket.socket, server: socket.socket, request: Request) -> None:
         """Open the tunnel, or hand the request on as a proxy or a browser would send it."""
         if request.method == "CONNECT":
@@ -192,6 +181,7 @@ class Door:
         target = request.target if self._upstream else request.path
         lines = [f"{request.method} {target} HTTP/1.1".encode()]
         lines += [line for line in request.headers if header_name(line) not in _OWN_HEADERS]
-        login = self._login().rstrip().encode() if self._upstream else b""
-        lines += [b"Connection: close", *([login] if login else []), b"", b""]
+        if self._upstream and (login := self._upstream.authorization):
+            lines.append(f"Proxy-Authorization: {login}".encode())
+        lines += [b"Connection: close", b"", b""]
         server.sendall(b"\r\n".join(lines))

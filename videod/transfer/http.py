@@ -6,30 +6,38 @@ name. Redirects are never followed here: the caller decides, and asks again.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from http.client import HTTPException
 from io import RawIOBase
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 from videod import __version__
-from videod.transfer.body import BLOCK, Broken, broken, reason
-from videod.transfer.guard import Endpoint, Guard
-from videod.transfer.urls import Url, basic
+from videod.transfer.body import Broken, broken, reason
+from videod.transfer.guard import Guard
+from videod.transfer.urls import Url, check_url
+from videod.transfer.wire import tunnel
 
 if TYPE_CHECKING:
-    from urllib3 import BaseHTTPResponse, HTTPConnectionPool
+    import socket
+    from ssl import SSLContext
 
+    from videod.transfer.connection import Connection
     from videod.transfer.polled import Patience
+    from videod.transfer.response import Response
 
+# scheme, host, port, address
+Key = tuple[str, str, int, str]
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 AGENT = f"videod/{__version__}"
 # addresses whose connections are kept
-MOST_POOLS = 64
+MOST_ADDRESSES = 64
 
 
 class Http:
-    """Keeps its connections; safe for several threads. `connect` is the longest that a connection, or a piece
-    that is sent, may take, `read` the longest silence, both in seconds.
+    """Keeps its connections; safe for several threads. `connect` is the longest that a connection may take, `read` the
+    longest silence, both in seconds.
 
     `proxy` is the address of an HTTP proxy, which then looks the names up. `ca_file` replaces the system's
     certificates; a server whose certificate has the SHA-256 `fingerprint` (hex) is trusted without them, and no other.
@@ -47,19 +55,17 @@ class Http:
         connect: float = 20.0,
         read: float = 120.0,
         keep: int = 1,
-        check: Callable[[], None] | None = None,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         self._guard = guard
-        self._connect = connect
-        self._proxy = proxy
-        self._ca_file = ca_file or None
-        self._fingerprint = fingerprint
-        self._read = read
-        self._keep = keep
-        self._patience = _patience(check, read) if check else None
-        self._context: Any = None
+        self._proxy = check_url(proxy) if proxy else None
+        self._ca_file, self._fingerprint = ca_file, fingerprint
+        self._connect, self._keep = connect, keep
+        self._patience = _patience(check, read)
+        self._context: SSLContext | None = None
         self._dead: set[str] = set()
-        self._pools: dict[tuple[str, str, int, str], HTTPConnectionPool] = {}
+        # what waits for its next request
+        self._idle: dict[Key, deque[Connection]] = {}
 
     def __enter__(self) -> Http:
         return self
@@ -69,21 +75,19 @@ class Http:
 
     def close(self) -> None:
         """Close all connections."""
-        for pool in self._pools.values():
-            pool.close()
-        self._pools.clear()
+        for key in list(self._idle):
+            self._drop(key)
         self._context = None  # 750 KiB, which a cycle through us would keep
 
     def trim(self, host: str) -> None:
         """Close the connections to a host that are kept for later; what is in use is closed when it ends."""
-        for key in [key for key in list(self._pools) if key[1] == host]:
-            if pool := self._pools.pop(key, None):
-                pool.close()
+        for key in [key for key in list(self._idle) if key[1] == host]:
+            self._drop(key)
 
     @contextmanager
     def request(
         self, method: str, url: Url, headers: Mapping[str, str] | None = None, body: RawIOBase | bytes | None = None
-    ) -> Iterator[BaseHTTPResponse]:
+    ) -> Iterator[Response]:
         """One request; its response, whose body is read by `pieces` or `text` or thrown away.
 
         User info of the address is sent as basic authentication. Raises Broken, ForbiddenSource, and
@@ -92,94 +96,87 @@ class Http:
         sent = {"Host": url.netloc, "User-Agent": AGENT, "Accept-Encoding": "identity", **(headers or {})}
         if url.authorization:
             sent["Authorization"] = url.authorization
-        response = self._ask(method, url, sent, body)
+        target = url.target
+        if self._proxy and url.scheme == "http":
+            target = url.text
+            if self._proxy.authorization:
+                sent["Proxy-Authorization"] = self._proxy.authorization
+        connection, key = self._connection(url)
+        try:
+            response = connection.ask(method, target, sent, body)
+        except (HTTPException, OSError) as error:
+            connection.close()
+            raise broken(error) from None
+        except BaseException:
+            connection.close()
+            raise
         try:
             yield response
         finally:
-            _end(response)
+            self._over(connection, response, key)
 
-    def _ask(self, method: str, url: Url, headers: dict[str, str], body: RawIOBase | bytes | None) -> BaseHTTPResponse:
-        from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
+    def _over(self, connection: Connection, response: Response, key: Key) -> None:
+        """Keep the connection for the next request, unless more is to come than is worth reading."""
+        again = False
+        try:
+            again = response.end()
+        finally:
+            idle = self._idle.get(key)
+            if again and idle is not None and len(idle) < self._keep:
+                idle.append(connection)
+                if self._idle.get(key) is not idle:  # it was trimmed meanwhile
+                    _empty(idle)
+            else:
+                connection.close()
 
+    def _connection(self, url: Url) -> tuple[Connection, Key]:
+        """One that waits, or a new one, to the first address that can be connected to."""
         why = "no address"
-        target = url.text if self._proxy and url.scheme == "http" else url.target
-        options: dict[str, Any] = {"retries": False, "redirect": False, "preload_content": False}
-        options["assert_same_host"] = False  # a proxy's pool is asked for another host
-        for pool in self._reach(url):
+        for address, port in self._reach(url):
+            key = (url.scheme, url.host, url.port, address)
+            idle = self._idle.get(key) or self._idle.setdefault(key, deque())
+            with suppress(IndexError):
+                while not (known := idle.pop()).alive:
+                    known.close()
+                return known, key
             try:
-                return pool.urlopen(method, target, cast(Any, body), headers, **options)
-            except (NewConnectionError, ConnectTimeoutError) as error:  # nothing was sent yet: try the next address
+                made = self._patience.dial(address, port, self._connect)
+            except OSError as error:  # nothing was sent yet: try the next address
                 why = reason(error)
-            except (HTTPError, OSError) as error:
-                raise broken(error) from None
+                continue
+            return self._connected(made, url), key
         raise Broken(why)
 
-    def _reach(self, url: Url) -> Iterator[HTTPConnectionPool]:
+    def _connected(self, made: socket.socket, url: Url) -> Connection:
+        from videod.transfer.connection import Connection, secure, trusting
+
+        try:
+            if url.scheme == "https":
+                if self._proxy and (why := tunnel(made, url.host, url.port, self._proxy.authorization)):
+                    raise Broken(why)
+                if self._context is None:  # one for all hosts
+                    self._context = trusting(self._ca_file, self._fingerprint, self._patience)
+                made = secure(made, url.host, self._context, self._fingerprint)
+        except BaseException as error:
+            made.close()
+            raise (broken(error) if isinstance(error, (OSError, ValueError)) else error) from None
+        return Connection(made)
+
+    def _reach(self, url: Url) -> Iterator[tuple[str, int]]:
         if self._proxy:
             self._guard.check_unresolved(url.host, url.port)
-            yield self._through_proxy(url)
+            yield self._proxy.host, self._proxy.port
             return
-        if len(self._pools) > MOST_POOLS:
-            with suppress(KeyError):
-                # what is under way goes on, and is closed when it ends
-                self._pools.pop(next(iter(self._pools))).close()
+        if len(self._idle) > MOST_ADDRESSES:
+            with suppress(StopIteration, RuntimeError):  # another thread was faster
+                self._drop(next(iter(self._idle)))
         for end in sorted(self._guard.resolve(url.host, url.port), key=lambda end: end.address in self._dead):
-            key = (url.scheme, url.host, url.port, end.address)
-            yield self._pools.get(key) or self._pools.setdefault(key, self._pool(url, end))
+            yield end.address, end.port
             self._dead.add(end.address)  # the next one is asked for: this one cannot be connected to
 
-    def _pool(self, url: Url, end: Endpoint) -> HTTPConnectionPool:
-        from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
-
-        if url.scheme == "http":
-            return self._watch(HTTPConnectionPool(end.address, end.port, **self._options()))
-        options = self._options() | {"assert_hostname": url.host} | self._trust()
-        return self._watch(HTTPSConnectionPool(end.address, end.port, server_hostname=url.host, **options))
-
-    def _through_proxy(self, url: Url) -> HTTPConnectionPool:
-        from urllib3 import ProxyManager
-        from urllib3.util import parse_url
-
-        key = (url.scheme, url.host, url.port, "")
-        if key not in self._pools:
-            proxy = parse_url(self._proxy)
-            user, _, password = (proxy.auth or "").partition(":")
-            login = {"Proxy-Authorization": basic(user, password)} if proxy.auth else {}
-            manager = ProxyManager(self._proxy, proxy_headers=login, **self._options(), **self._trust())
-            made = self._watch(manager.connection_from_host(url.host, url.port, url.scheme))
-            self._pools.setdefault(key, made)
-        return self._pools[key]
-
-    def _options(self) -> dict[str, Any]:
-        from urllib3 import Timeout
-
-        # a patient socket counts the silence itself
-        read = self._patience.tick if self._patience else self._read
-        return {"timeout": Timeout(connect=self._connect, read=read), "blocksize": BLOCK, "maxsize": self._keep}
-
-    def _trust(self) -> dict[str, Any]:
-        pinned: dict[str, Any] = {}
-        if self._fingerprint:  # most such certificates are signed by nobody, for no name
-            pinned = {"assert_fingerprint": self._fingerprint, "cert_reqs": "CERT_NONE", "assert_hostname": False}
-        if not self._patience:
-            return {"ca_certs": self._ca_file, **pinned}
-        if self._context is None:  # one for all hosts
-            from urllib3.util.ssl_ import create_urllib3_context
-
-            context = create_urllib3_context()
-            context.sslsocket_class = self._patience.tls
-            context.check_hostname = not pinned
-            try:
-                context.load_verify_locations(self._ca_file) if self._ca_file else context.load_default_certs()
-            except OSError as error:  # it could be read when the daemon started
-                raise Broken(f"ca_file: {self._ca_file}: {error.strerror}") from None
-            self._context = context
-        return {"ssl_context": self._context, **pinned}
-
-    def _watch(self, pool: HTTPConnectionPool) -> HTTPConnectionPool:
-        if self._patience:
-            pool.ConnectionCls = _watched(pool.ConnectionCls, self._patience)
-        return pool
+    def _drop(self, key: Key) -> None:
+        if (idle := self._idle.pop(key, None)) is not None:
+            _empty(idle)
 
 
 def _patience(check: Callable[[], None], silence: float) -> Patience:
@@ -188,28 +185,7 @@ def _patience(check: Callable[[], None], silence: float) -> Patience:
     return Patience(check, silence)
 
 
-def _watched(kind: Any, patience: Patience) -> Any:
-    """A class of connections as `kind` whose sockets are patient."""
-    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
-
-    class Patient(kind):  # type: ignore[misc]
-        def _new_conn(self) -> Any:
-            try:
-                return patience.dial(self._dns_host, self.port, self.timeout)
-            except TimeoutError as error:
-                raise ConnectTimeoutError(self, str(error)) from error
-            except OSError as error:
-                raise NewConnectionError(self, str(error)) from error
-
-    return Patient
-
-
-def _end(response: BaseHTTPResponse) -> None:
-    """Give the connection back for the next request, unless there is more to come than is worth reading."""
-    left = response.length_remaining
-    if left is not None and left <= BLOCK:
-        if not response.closed:
-            response.drain_conn()
-        response.release_conn()
-    else:
-        response.close()
+def _empty(idle: deque[Connection]) -> None:
+    with suppress(IndexError):
+        while True:
+            idle.pop().close()

@@ -26,7 +26,7 @@ from videod.transfer.spans import MOST_PIECE
 from videod.transfer.urls import Url
 
 if TYPE_CHECKING:
-    from urllib3 import BaseHTTPResponse
+    from videod.transfer.response import Response
 
 # small, since what was read of a piece is lost when the connection is reset
 PIECE = 64 << 10
@@ -83,7 +83,7 @@ class WebParts:
                 yield from self._body(response, hops.url, length)
                 return
 
-    def _begin(self, response: BaseHTTPResponse, url: Url) -> int:
+    def _begin(self, response: Response, url: Url) -> int:
         """Judge the first answer and keep what later ones are compared with; how many bytes it brings."""
         if response.status in (200, 416):
             raise Refused("the server ignores Range" if response.status == 200 else "it is empty, or has no ranges")
@@ -101,7 +101,7 @@ class WebParts:
         self._marks = {name: response.headers.get(name, "") for name in ("etag", "last-modified")}
         return found.stop
 
-    def _beginning(self, response: BaseHTTPResponse, url: Url, length: int) -> bytes:
+    def _beginning(self, response: Response, url: Url, length: int) -> bytes:
         came = b""
         try:
             for piece in self._body(response, url, length):
@@ -112,7 +112,7 @@ class WebParts:
             return came
         return came
 
-    def _judge(self, response: BaseHTTPResponse, url: Url, start: int, stop: int) -> int:
+    def _judge(self, response: Response, url: Url, start: int, stop: int) -> int:
         """How many bytes of the range an answer brings, at least one; it raises where they are not what we want."""
         status, headers = response.status, response.headers
         if status in (200, 416):
@@ -135,7 +135,7 @@ class WebParts:
         name = "etag" if self._marks["etag"] and headers.get("etag") else "last-modified"
         return not self._marks[name] or headers.get(name) in (None, self._marks[name])
 
-    def _body(self, response: BaseHTTPResponse, url: Url, length: int) -> Iterator[bytes]:
+    def _body(self, response: Response, url: Url, length: int) -> Iterator[bytes]:
         rate, left = source_of(url, self._settings.sources).limit_rate, length
         for piece in pieces(response, PIECE):
             self._watch.count(len(piece))

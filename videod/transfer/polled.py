@@ -102,6 +102,9 @@ def _kinds(patience: Patience) -> tuple[type[socket.socket], type[ssl.SSLSocket]
                     piece = left[sent : sent + PIECE]
                     sent += patience.wait(lambda piece=piece: socket.socket.send(self, piece, *flags))  # type: ignore[misc]
 
+        def recv(self, *size: Any) -> bytes:
+            return patience.wait(lambda: socket.socket.recv(self, *size))
+
         def recv_into(self, *where: Any) -> int:
             return patience.wait(lambda: socket.socket.recv_into(self, *where))
 

@@ -26,7 +26,7 @@ from videod.transfer.stores import SCHEMES
 from videod.transfer.urls import Url, check_url
 
 if TYPE_CHECKING:
-    from urllib3 import BaseHTTPResponse
+    from videod.transfer.response import Response
 
 MAX_TRIES = 6
 MAX_ANEW = 2
@@ -160,7 +160,7 @@ class _One:
         if part.total is not None and part.size != part.total:
             raise Broken("it ended early")
 
-    def _whole(self, response: BaseHTTPResponse, url: Url) -> None:
+    def _whole(self, response: Response, url: Url) -> None:
         """Judge the head of an answer that brings all of it."""
         headers = response.headers
         if response.status != 200:
@@ -177,7 +177,7 @@ class _One:
         goes_on = headers.get("Accept-Ranges", "").lower() != "none"
         self._begin(int(length), validator(headers) if goes_on else "")
 
-    def _go_on(self, response: BaseHTTPResponse, url: Url) -> None:
+    def _go_on(self, response: Response, url: Url) -> None:
         """Judge the head of an answer that should bring the rest."""
         part = self._part
         if not part.size:

@@ -76,6 +76,18 @@ def read_request(client: socket.socket) -> Request:
     return Request(words[0], words[1], headers, rest)
 
 
+def tunnel(proxy: socket.socket, host: str, port: int, login: str) -> str:
+    """Ask a proxy for a way to `host`; empty when there is one, else what it said. `login` as `Basic …`, or empty."""
+    place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    headers = f"Host: {place}\r\n" + (f"Proxy-Authorization: {login}\r\n" if login else "")
+    proxy.sendall(f"CONNECT {place} HTTP/1.1\r\n{headers}\r\n".encode())
+    try:
+        status = read_head(proxy)[0].split(b"\r\n", 1)[0].decode("latin-1")
+    except Refused:
+        status = ""
+    return "" if status.split(" ")[1:2] == ["200"] else f"the proxy answered {status[:100]!r}"
+
+
 def answer(client: socket.socket, status: str) -> None:
     """Send an answer without body and without caring who hears it."""
     challenge = 'Proxy-Authenticate: Basic realm="job"\r\n' if status.startswith("407") else ""

@@ -1,0 +1,89 @@
+"""The head of an answer: what is taken apart at once is what the standard library would have read, or is left to it."""
+
+from __future__ import annotations
+
+import socket
+from http.client import HTTPException, HTTPResponse
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from videod.transfer.response import Headers, Response
+
+PLAIN = b'HTTP/1.1 200 OK\r\nServer: nginx\r\nETag: "1-2"\r\nContent-Length: 5\r\nAccept-Ranges: bytes\r\n\r\n'
+
+
+def read(kind: type[HTTPResponse], sent: bytes, method: str = "GET") -> object:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(sent)
+        theirs.shutdown(socket.SHUT_WR)
+        answer = kind(ours, method=method)
+        try:
+            answer.begin()
+            head = (answer.version, answer.status, answer.reason, answer.chunked, answer.length, answer.will_close)
+            return head, list(Headers(answer.headers.items()).items()), answer.read()
+        except (HTTPException, ValueError) as error:
+            return type(error), str(error)
+        finally:
+            answer.close()
+
+
+def same(sent: bytes, method: str = "GET") -> None:
+    assert read(Response, sent, method) == read(HTTPResponse, sent, method)
+
+
+def test_a_plain_head_needs_no_parser(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = read(HTTPResponse, PLAIN + b"hello")
+    monkeypatch.setattr(HTTPResponse, "begin", lambda self: pytest.fail("left to the library"))
+    assert read(Response, PLAIN + b"hello") == expected
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 3\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nContent-Length: 5\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding : chunked\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length:\t5 \r\nX:  a  \r\nEmpty:\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX: a\r\n b\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n Content-Length: 5\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX: a\nTransfer-Encoding: chunked\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX: a\rb\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX: \xe4\xff\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nno colon\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n: no name\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: Close\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Type: multipart/mixed; boundary=x\r\nContent-Length: 5\r\n\r\n",
+        b"HTTP/1.1 200\r\nContent-Length: 5\r\n\r\n",
+        b"HTTP/1.1  200  OK \r\nContent-Length: 5\r\n\r\n",
+        b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n",
+        b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n",
+        b"HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\n",
+        b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-4/9\r\nContent-Length: 5\r\n\r\n",
+        b"HTTP/1.1 200 OK\nContent-Length: 5\n\n",
+        b"HTTP/1.1 200 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"".join(b"X-%d: a\r\n" % n for n in range(120)) + b"Content-Length: 5\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"a" * 9000 + b"\r\nContent-Length: 5\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Le",
+        b"",
+    ],
+)
+def test_what_is_not_plain_is_left_to_the_library(head: bytes) -> None:
+    for method in ("GET", "HEAD"):
+        same(head + b"hello", method)
+
+
+SIGNS = (b"\r\n", b"\r", b"\n", b" ", b"\t", b":", b"a", b"\xe4", b"\0", b"5")
+TEXTS = (b"chunked", b"close", b"Transfer-Encoding: chunked", b"Content-Length: 5", b"X-A: b")
+LINES = st.builds(b"".join, st.lists(st.sampled_from(SIGNS + TEXTS), max_size=9))
+
+
+@given(st.lists(LINES, max_size=4))
+def test_any_head_is_read_as_the_library_reads_it(lines: list[bytes]) -> None:
+    same(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n" + b"\r\n".join(lines) + b"\r\n\r\nhello")

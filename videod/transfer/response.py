@@ -1,0 +1,115 @@
+"""The response of an HTTP server: its head, its body as it comes, and whether its connection can be used again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from http.client import HTTPException, HTTPResponse, IncompleteRead
+from typing import Any, cast
+
+BLOCK = 1 << 18
+# of chunks so much is waited for at once
+CHUNKS = 1 << 16
+_NAME, _VALUE = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+", rb"[\t\x20-\x7e]*"
+_PLAIN = re.compile(rb"HTTP/1\.1 (200|206) ([\x20-\x7e]*)\r\n((?:" + _NAME + rb":" + _VALUE + rb"\r\n){1,64})")
+_LENGTH = re.compile(r"[0-9]{1,18}")
+
+
+class Headers(Mapping[str, str]):
+    """By name in any case; what came several times has its values joined by commas, as RFC 9110 reads them."""
+
+    def __init__(self, lines: Iterable[tuple[str, str]] = ()) -> None:
+        self._all: dict[str, list[str]] = {}
+        for name, value in lines:
+            self._all.setdefault(name.lower(), []).append(value.strip(" \t"))
+
+    def __getitem__(self, name: str) -> str:
+        return ", ".join(self._all[name.lower()])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def getlist(self, name: str) -> list[str]:
+        """Each value by itself."""
+        return self._all.get(name.lower(), [])
+
+
+class Response(HTTPResponse):
+    """Read by one thread. `status`, `reason` and `headers` are there from the beginning; `length` is what is still to
+    come, None where none was promised. Reading raises HTTPException and OSError."""
+
+    headers: Headers  # type: ignore[assignment]
+    _ended = False
+
+    def begin(self) -> None:
+        """Read the head, unless that is done."""
+        if self.headers is not None or self._begin_plain():
+            return
+        super().begin()
+        self.headers = Headers(cast(Any, self.headers).items())
+
+    def _begin_plain(self) -> bool:
+        """Take the head apart at once where it is plain.
+
+        The library reads it line by line into a parser for mail, a tenth of what a small file costs. What is not plain
+        in any way is left to it, untouched: nothing is understood here that it would understand in another way.
+        """
+        fp = cast(Any, self.fp)
+        came = fp.peek()
+        end = came.find(b"\r\n\r\n") + 4
+        found = _PLAIN.fullmatch(came, 0, end - 2) if end > 4 else None
+        if not found or cast(Any, self)._method == "HEAD":
+            return False
+        lines = [line.partition(":") for line in found[3].decode("ascii").split("\r\n")[:-1]]
+        headers = Headers((name, value) for name, _, value in lines)
+        length = headers.get("content-length", "")
+        if len(headers) < len(lines) or "transfer-encoding" in headers or not _LENGTH.fullmatch(length):
+            return False
+        fp.read(end)
+        self.version, self.code, self.status = 11, int(found[1]), int(found[1])
+        self.reason = found[2].decode("ascii").strip()
+        self.headers = self.msg = headers  # type: ignore[assignment]
+        self.chunked, self.length = False, int(length)
+        self.will_close = "close" in headers.get("connection", "").lower()
+        return True
+
+    def pieces(self, size: int) -> Iterator[bytes]:
+        """What is left of the body, as it comes, in pieces of up to `size` bytes."""
+        # of a chunk that was cut nothing is given on: what stands at its end may be anything
+        read, size = (self.read, min(size, CHUNKS)) if self.chunked else (self.read1, size)
+        while piece := read(size):
+            yield piece
+        if self.length:
+            raise IncompleteRead(b"", self.length)
+        self._ended = True
+
+    def views(self, size: int) -> Iterator[bytes | memoryview]:
+        """The same; a piece stands only until the next one is asked for.
+
+        New memory for each piece would cost a third of a large file's CPU time.
+        """
+        if not self.length:
+            yield from self.pieces(size)
+            return
+        view = memoryview(bytearray(min(size, self.length)))
+        # what came before the connection was reset is not lost with it: readinto would wait for a full buffer
+        while self.length and (came := cast(Any, self.fp).readinto1(view[: self.length])):
+            self.length -= came
+            yield view[:came]
+        if self.length:
+            raise IncompleteRead(b"", self.length)
+        self._ended = True
+
+    def end(self) -> bool:
+        """Read on where that costs less than another connection; whether this one can be used again."""
+        try:
+            if not self.isclosed() and self.length is not None and self.length <= BLOCK:
+                for _ in self.pieces(BLOCK):
+                    pass
+        except (HTTPException, OSError):
+            self._ended = False
+        self.close()
+        return self._ended and not self.will_close
