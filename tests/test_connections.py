@@ -28,7 +28,8 @@ def test_bounds_and_turns(tmp_path: Path) -> None:
         begun[over], begun[pick] = begun[pick], begun[over]
         k, host, _ = begun[over]
         over += 1
-        lines[k].done(host)
+        if turn := lines[k].done(host):
+            begun.append((k, *turn))
     assert Counter(begun) == Counter(
         (k, host, n) for k in range(3) for host in "abc" for n in range(100 if k == 0 else 4)
     )

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from videod.backoff import delay_after
 from videod.config import Settings
-from videod.connections import Connections
+from videod.connections import Connections, Turn
 from videod.connections import Line as Turns
 from videod.errors import (
     BadMessage,
@@ -39,6 +39,8 @@ from videod.transfer.parts import Watch
 from videod.transfer.streamed import Line, host_of, stream
 
 TICK = 0.1
+# what ends within so much is announced at once
+TOGETHER = 0.02
 PATIENCE = 0.8
 MOST_AT_ONCE = 64
 OF_THE_FILE = (BadMessage, Damaged, Denied, ForbiddenSource, NotFound, TooBig, UploadDenied)
@@ -103,7 +105,7 @@ class Many:
         pool = ThreadPoolExecutor(min(crew.connections, len(wanted) or 1), "download")
 
         def start(host: str, n: int) -> None:
-            pool.submit(self._served, turns, host, n, wanted[n], line, overwrite)
+            pool.submit(self._serve, turns, host, n, wanted, line, overwrite)
 
         turns = self._connections.line(start, self._asker.trim)
         try:
@@ -112,7 +114,7 @@ class Many:
                 turns.add(host, *numbers)
             done = 0
             while done < len(wanted):
-                if ended := rounds.judge(self._ready(rounds.early)):
+                if ended := rounds.judge(self._ready(rounds.early, len(wanted) - done)):
                     done += len(ended)
                     self._discard(ended, wanted, folder)
                     on_came(ended)
@@ -123,18 +125,21 @@ class Many:
         finally:
             self._end(turns, pool)
 
-    def _served(self, turns: Turns, host: str, n: int, one: Wanted, line: Line, overwrite: bool) -> None:
-        """In a thread of the pool: one file, whose turn it is."""
-        came, failed = Came(n), None  # type: Came, BaseException | None
-        try:
-            came = self._one(n, one, line, overwrite)
-        except BaseException as error:
-            failed = error
-            self._asker.forget(host)
-        finally:
-            self._parts.pop(n, None)
-            turns.done(host)
-            self._came.put((came, failed))
+    def _serve(self, turns: Turns, host: str, n: int, wanted: Sequence[Wanted], line: Line, overwrite: bool) -> None:
+        """In a thread of the pool: a file whose turn it is, and what is next then."""
+        turn: Turn | None = (host, n)
+        while turn:
+            host, n = turn
+            came, failed = Came(n), None  # type: Came, BaseException | None
+            try:
+                came = self._one(n, wanted[n], line, overwrite)
+            except BaseException as error:
+                failed = error
+                self._asker.forget(host)
+            finally:
+                self._parts.pop(n, None)
+                turn = turns.done(host)
+                self._came.put((came, failed))
 
     def _end(self, turns: Turns, pool: ThreadPoolExecutor) -> None:
         self._crew.end()
@@ -165,13 +170,20 @@ class Many:
                 rounds.early.append((Came(n), error))
         return found
 
-    def _ready(self, early: list[tuple[Came, BaseException | None]]) -> list[tuple[Came, BaseException | None]]:
-        """What ended; waits a moment for the first."""
+    def _ready(
+        self, early: list[tuple[Came, BaseException | None]], left: int
+    ) -> list[tuple[Came, BaseException | None]]:
+        """What ended; waits a moment for the first, and then for its neighbours: of `left` files more are to come, and
+        to announce each by itself would cost Redis and us more than to fetch it."""
         found = early[:]
         early.clear()
         try:
+            if not found:
+                found.append(self._came.get(timeout=TICK))
+                if left > 1:
+                    time.sleep(TOGETHER)
             while len(found) < MOST_AT_ONCE:
-                found.append(self._came.get(timeout=0 if found else TICK))
+                found.append(self._came.get(timeout=0))
         except queue.Empty:
             pass
         return found

@@ -60,7 +60,7 @@ class Url:
 
     def without_user(self) -> Url:
         """The same without user info."""
-        return replace(self, user=None, password="")
+        return self if self.user is None else replace(self, user=None, password="")
 
 
 def basic(user: str, password: str) -> str:
