@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -353,3 +354,24 @@ def test_connections_are_counted_over_all_tasks(daemon: Daemon, r, origin: Origi
     assert 2 <= doorman.most <= 3
     ended(r, *"pqr")
     doorman.close()
+
+
+def bound(pid: int | None) -> int:
+    """How many threads of a process may run on one core alone."""
+    found = 0
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(OSError):  # it has just ended
+            found += len(os.sched_getaffinity(int(thread.name))) == 1
+    return found
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) == 1, reason="has one core anyway")
+def test_small_files_share_a_core_and_nothing_else_does(daemon: Daemon, r, origin: Origin) -> None:
+    start(daemon)
+    small = [origin.put(f"/s{n}", Page(bytes(20_000), rate=10_000)) for n in range(3)]
+    large = [origin.put(f"/l{n}", Page(bytes(2_000_000), rate=1_000_000)) for n in range(3)]
+    push(r, task("t", *((url.rpartition("/")[2], url) for url in small + large)), queue=BATCH)
+    until(lambda: bound(daemon.pid) == 3, 10, "three are small")
+    assert final(r, "batch:t")["event"] == "done"
+    assert bound(daemon.pid) == 0
+    ended(r, "t")

@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from pathlib import Path
 
 from videod.errors import Denied, FetchFailed
@@ -60,6 +61,9 @@ class Crew:
     def __init__(self, tools: Tools, connections: int, on_bytes: Callable[[int], object] = int) -> None:
         self.connections = connections
         self._tools, self._on_bytes = tools, on_bytes
+        self._cores = os.sched_getaffinity(0)
+        # all downloads of a daemon share one, those of another daemon may share another
+        self._core = {sorted(self._cores)[os.getpid() % len(self._cores)]}
         self._over = threading.Event()
         self.lock = threading.Lock()
         self.fetched = 0
@@ -75,6 +79,15 @@ class Crew:
         with self.lock:
             self.fetched += number
             self._on_bytes(number)
+
+    def share_core(self, shared: bool) -> None:
+        """Whether the calling thread shares a core with all that do so, or runs where there is time.
+
+        Only one of them can run Python. On several cores each call of the system by one wakes another elsewhere, a
+        third of the CPU time of small files; large ones, which spend it within such calls, need all cores.
+        """
+        with suppress(OSError):  # a container may forbid it, or have lost the core
+            os.sched_setaffinity(0, self._core if shared else self._cores)
 
     def wait(self, seconds: float) -> None:
         """Let so much time pass, and check; no longer than until the others are over."""

@@ -101,7 +101,8 @@ class Many:
         are, 0.0 to 1.0. Raises DiskFull, NoRoom, TimedOut, Cancelled, OSError, what `on_came` raises.
         """
         crew = self._crew
-        line = Line(self._settings, self._asker, self._space, folder, self._silence, crew.check, crew.wait, crew.count)
+        told = (crew.check, crew.wait, crew.count, crew.share_core)
+        line = Line(self._settings, self._asker, self._space, folder, self._silence, *told)
         pool = ThreadPoolExecutor(min(crew.connections, len(wanted) or 1), "download")
 
         def start(host: str, n: int) -> None:

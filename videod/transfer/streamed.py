@@ -18,12 +18,12 @@ from videod.transfer.answers import Hops, gone_wrong, range_of, validator
 from videod.transfer.asking import Asker
 from videod.transfer.body import Broken, Silent, arriving
 from videod.transfer.part import Part
-from videod.transfer.parts import Refused
+from videod.transfer.parts import SMALL, Refused
 from videod.transfer.parts_http import Pace
 from videod.transfer.paths import file_source
 from videod.transfer.sources import source_of
 from videod.transfer.stores import SCHEMES
-from videod.transfer.urls import Url, check_url
+from videod.transfer.urls import PORTS, Url, check_url
 
 if TYPE_CHECKING:
     from videod.transfer.response import Response
@@ -43,7 +43,8 @@ class _Anew(Exception):
 @dataclass(frozen=True)
 class Line:
     """What all files of one job come through. `check` raises when it is time to end, `wait` sleeps and does, too,
-    `count` gets the bytes of bodies; all three are called by several threads."""
+    `count` gets the bytes of bodies, `small` whether what comes now in this thread is small; all four are called by
+    several threads."""
 
     settings: Settings
     asker: Asker
@@ -53,6 +54,7 @@ class Line:
     check: Callable[[], None]
     wait: Callable[[float], None]
     count: Callable[[int], None]
+    small: Callable[[bool], None]
 
 
 def host_of(address: str) -> str:
@@ -74,6 +76,7 @@ def stream(address: str, part: Part, sha256: str, line: Line, on_part: Callable[
     """
     scheme = address.partition(":")[0].lower()
     one = _One(address, part, line, on_part)
+    line.small(scheme in PORTS)
     while True:
         glued = part.earlier
         if address.startswith("/") or scheme == "file":
@@ -203,6 +206,7 @@ class _One:
     def _take(self, coming: Iterator[bytes | memoryview], *, fetched: bool = True, rate: int = 0) -> None:
         """Write all that comes; `fetched`: over the network, `rate`: at most so many bytes a second."""
         part, line, most, pace = self._part, self._line, self._most, Pace(self._line.check)
+        line.small(part.total is not None and part.total - part.size <= SMALL)
         with self._room() as wrote:
             for piece in coming:
                 size = len(piece)
