@@ -24,10 +24,10 @@ def pieces(response: Response, size: int = BLOCK) -> Iterator[bytes]:
         raise broken(error) from None
 
 
-def arriving(response: Response, size: int = BLOCK) -> Iterator[bytes | memoryview]:
-    """As `pieces`; a piece stands only until the next one is asked for."""
+def arriving(response: Response, buffer: memoryview) -> Iterator[bytes | memoryview]:
+    """As `pieces`, in the buffer where that is possible: a piece stands only until the next one is asked for."""
     try:
-        yield from response.views(size)
+        yield from response.views(buffer)
     except (HTTPException, OSError) as error:
         raise broken(error) from None
 

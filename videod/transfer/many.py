@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from videod.backoff import delay_after
 from videod.config import Settings
@@ -101,12 +102,11 @@ class Many:
         are, 0.0 to 1.0. Raises DiskFull, NoRoom, TimedOut, Cancelled, OSError, what `on_came` raises.
         """
         crew = self._crew
-        told = (crew.check, crew.wait, crew.count, crew.share_core)
-        line = Line(self._settings, self._asker, self._space, folder, self._silence, *told)
+        line = partial(Line, self._settings, self._asker, self._space, folder, self._silence, crew)
         pool = ThreadPoolExecutor(min(crew.connections, len(wanted) or 1), "download")
 
         def start(host: str, n: int) -> None:
-            pool.submit(self._serve, turns, host, n, wanted, line, overwrite)
+            pool.submit(self._serve, turns, host, n, wanted, line(), overwrite)
 
         turns = self._connections.line(start, self._asker.trim)
         try:

@@ -86,19 +86,18 @@ class Response(HTTPResponse):
             raise IncompleteRead(b"", self.length)
         self._ended = True
 
-    def views(self, size: int) -> Iterator[bytes | memoryview]:
-        """The same; a piece stands only until the next one is asked for.
+    def views(self, buffer: memoryview) -> Iterator[bytes | memoryview]:
+        """The same, in the buffer: a piece stands only until the next one is asked for.
 
         New memory for each piece would cost a third of a large file's CPU time.
         """
         if not self.length:
-            yield from self.pieces(size)
+            yield from self.pieces(len(buffer))
             return
-        view = memoryview(bytearray(min(size, self.length)))
         # what came before the connection was reset is not lost with it: readinto would wait for a full buffer
-        while self.length and (came := cast(Any, self.fp).readinto1(view[: self.length])):
+        while self.length and (came := cast(Any, self.fp).readinto1(buffer[: self.length])):
             self.length -= came
-            yield view[:came]
+            yield buffer[:came]
         if self.length:
             raise IncompleteRead(b"", self.length)
         self._ended = True

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from videod.config import Settings
@@ -17,6 +17,7 @@ from videod.space import Space
 from videod.transfer.answers import Hops, gone_wrong, range_of, validator
 from videod.transfer.asking import Asker
 from videod.transfer.body import Broken, Silent, arriving
+from videod.transfer.gather import Crew
 from videod.transfer.part import Part
 from videod.transfer.parts import SMALL, Refused
 from videod.transfer.parts_http import Pace
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 
 MAX_TRIES = 6
 MAX_ANEW = 2
-# of what comes: more would not stay in a core's cache until it is written
-PIECE = 256 << 10
+# of what comes at once: each piece costs a fight for Python's lock, and no more than this ever waits in a socket
+PIECE = 1 << 20
 # asked for on the disk at once where the length is not known
 AHEAD = 16 << 20
 
@@ -42,19 +43,16 @@ class _Anew(Exception):
 
 @dataclass(frozen=True)
 class Line:
-    """What all files of one job come through. `check` raises when it is time to end, `wait` sleeps and does, too,
-    `count` gets the bytes of bodies, `small` whether what comes now in this thread is small; all four are called by
-    several threads."""
+    """What the files of one job come through in one thread of its crew, by way of a `buffer` that they share."""
 
     settings: Settings
     asker: Asker
     space: Space | None
     folder: str
     silence: float
-    check: Callable[[], None]
-    wait: Callable[[float], None]
-    count: Callable[[int], None]
-    small: Callable[[bool], None]
+    crew: Crew
+    # new memory for each file costs the system as much as Python needs for it
+    buffer: memoryview = field(default_factory=lambda: memoryview(bytearray(PIECE)))
 
 
 def host_of(address: str) -> str:
@@ -76,7 +74,7 @@ def stream(address: str, part: Part, sha256: str, line: Line, on_part: Callable[
     """
     scheme = address.partition(":")[0].lower()
     one = _One(address, part, line, on_part)
-    line.small(scheme in PORTS)
+    line.crew.share_core(scheme in PORTS)
     while True:
         glued = part.earlier
         if address.startswith("/") or scheme == "file":
@@ -117,7 +115,7 @@ class _One:
 
     def _checked(self, coming: Iterator[bytes]) -> Iterator[bytes]:
         for piece in coming:
-            self._line.check()
+            self._line.crew.check()
             yield piece
 
     def from_web(self, url: Url) -> None:
@@ -143,7 +141,7 @@ class _One:
                 anew += 1
             if anew > MAX_ANEW:
                 break
-            self._line.wait(0.1 * tried)
+            self._line.crew.wait(0.1 * tried)
         shown = f"{came} of {'unknown' if total is None else total} bytes came"
         raise FetchFailed(f"the transfer broke off: {url.shown}: {why}: {shown} in {tried} tries")
 
@@ -159,7 +157,8 @@ class _One:
             else:
                 self._whole(response, end.url)
             rate = source_of(end.url, self._line.settings.sources).limit_rate
-            self._take(arriving(response, PIECE), rate=rate)
+            buffer = self._line.buffer[: rate or None]  # a slow pace needs small steps
+            self._take(arriving(response, buffer), rate=rate)
         if part.total is not None and part.size != part.total:
             raise Broken("it ended early")
 
@@ -205,15 +204,15 @@ class _One:
 
     def _take(self, coming: Iterator[bytes | memoryview], *, fetched: bool = True, rate: int = 0) -> None:
         """Write all that comes; `fetched`: over the network, `rate`: at most so many bytes a second."""
-        part, line, most, pace = self._part, self._line, self._most, Pace(self._line.check)
-        line.small(part.total is not None and part.total - part.size <= SMALL)
+        part, line, most, pace = self._part, self._line, self._most, Pace(self._line.crew.check)
+        line.crew.share_core(part.total is not None and part.total - part.size <= SMALL)
         with self._room() as wrote:
             for piece in coming:
                 size = len(piece)
                 if fetched:  # by what looks itself whether it is time to end, more often
-                    line.count(size)
+                    line.crew.count(size)
                 else:
-                    line.check()
+                    line.crew.check()
                 if most and part.size + size > most:
                     raise TooBig(f"the file is larger than {most} bytes: max_source_bytes: raise it to serve it")
                 if part.total is not None and part.size + size > part.total:
