@@ -29,17 +29,17 @@ class FileNames:
         Raises BadMessage for a name that may not be, or is taken.
         """
         made = _checked(_extended(name, address))
-        parents = made.split("/")[:-1]
+        kept, parents = beside(made), made.split("/")[:-1]
         above = {"/".join(parents[: n + 1]) for n in range(len(parents))}
         if made in self._files:
             raise BadMessage("another file of this job has this name")
-        if made in self._kept or not self._files.isdisjoint(beside(made)):
+        if made in self._kept or not self._files.isdisjoint(kept):
             raise BadMessage("another file of this job is written under this name")
         blocked = any(folder in self._files or folder in self._kept for folder in above)
-        if blocked or not self._folders.isdisjoint((made, *beside(made))):
+        if blocked or not self._folders.isdisjoint((made, *kept)):
             raise BadMessage("a file and a folder of this job have one name")
         self._files.add(made)
-        self._kept.update(beside(made))
+        self._kept.update(kept)
         self._folders |= above
         return made
 

@@ -41,7 +41,7 @@ from videod.transfer.streamed import Line, host_of, stream
 
 TICK = 0.1
 # what ends within so much is announced at once
-TOGETHER = 0.02
+TOGETHER = 0.01
 PATIENCE = 0.8
 MOST_AT_ONCE = 64
 OF_THE_FILE = (BadMessage, Damaged, Denied, ForbiddenSource, NotFound, TooBig, UploadDenied)
