@@ -20,12 +20,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench.node import Nginx, Node
+from bench.node import Node
 
 SETS = {"100 x 10 MB": (100, 10_000_000), "1000 x 100 KB": (1000, 100_000)}
 AIOHTTP = """
@@ -107,18 +108,17 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--times", type=int, default=3)
     times = options.parse_args().times
-    node = Node(max_worker=1, connections_per_host=20)
-    root = node.folder / "www"
-    root.mkdir()
-    for count, size in SETS.values():
-        body = os.urandom(size)
-        for n in range(count):
-            (root / f"{size}-{n}.bin").write_bytes(body)
-    nginx = Nginx(node.folder, root, 1 << 20)
-    peers: dict[str, Callable[[list[str], Path], object]] = {"xargs wget": wget, "and sha256sum": wget_and_sum}
-    if importlib.util.find_spec("aiohttp"):
-        peers |= {"aiohttp": aiohttp, "and SHA-256": partial(aiohttp, summed=True)}
-    try:
+    with closing(Node(max_worker=1, connections_per_host=20)) as node:
+        root = node.folder / "www"
+        root.mkdir()
+        for count, size in SETS.values():
+            body = os.urandom(size)
+            for n in range(count):
+                (root / f"{size}-{n}.bin").write_bytes(body)
+        nginx = node.nginx(root, 1 << 20)
+        peers: dict[str, Callable[[list[str], Path], object]] = {"xargs wget": wget, "and sha256sum": wget_and_sum}
+        if importlib.util.find_spec("aiohttp"):
+            peers |= {"aiohttp": aiohttp, "and SHA-256": partial(aiohttp, summed=True)}
         videod(node, [nginx.url("100000-0.bin")], "warm")
         idle = pss(node.pid)
         for title, (count, size) in SETS.items():
@@ -145,9 +145,6 @@ def main() -> None:
                 figures = f"{wall:7.2f} s {cpu:6.2f} s CPU {count * size / wall / 1e6:6.0f} MB/s"
                 print(f"{title:14} {name:13} {figures}   videod/it {ours / wall:.2f}", flush=True)
             print(f"{title:14} daemon's memory above idle: {peak.most - idle:.1f} MB")
-    finally:
-        nginx.close()
-        node.close()
 
 
 if __name__ == "__main__":

@@ -17,10 +17,11 @@ import resource
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from node import Nginx, Node
+from node import Node
 
 LIMIT = 20 << 20
 RUN = ("ffmpeg", "-nostdin", "-v", "error", "-y")
@@ -43,7 +44,7 @@ class Bench:
 
     def __init__(self, node: Node, source: Path, start: float, seconds: float) -> None:
         self.node, self.source, self.start, self.seconds = node, source, start, seconds
-        self.nginx = Nginx(node.folder, source.parent, LIMIT)
+        self.nginx = node.nginx(source.parent, LIMIT)
 
     def url(self, slow: bool) -> str:
         return self.nginx.url(self.source.name, slow=slow)
@@ -149,10 +150,9 @@ def main() -> None:
     options.add_argument("--seconds", type=float, default=30.0)
     options.add_argument("--smartcut", default="")
     asked = options.parse_args()
-    node = Node(max_worker=1)
-    here, bench = node.folder, None
-    source = asked.source or here / "long.mp4"
-    try:
+    with closing(Node(max_worker=1)) as node:
+        here = node.folder
+        source = asked.source or here / "long.mp4"
         if not asked.source:
             make_source(source)
         bench = Bench(node, source.resolve(), asked.start, asked.seconds)
@@ -171,10 +171,6 @@ def main() -> None:
             judge(rows[-1], folder / "videod.mp4", truth)
             show("20 MiB/s" if slow else "loopback", rows)
             print(f"videod fetched {rows[-1].fetched / (clip + index):.3f} of clip and index")
-    finally:
-        if bench:
-            bench.nginx.close()
-        node.close()
 
 
 if __name__ == "__main__":

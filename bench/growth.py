@@ -13,6 +13,7 @@ import argparse
 import io
 import re
 import subprocess
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,10 +116,9 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--plot", type=Path)
     asked = options.parse_args()
-    node, nginx = Node(max_worker=1), None
-    try:
+    with closing(Node(max_worker=1)) as node:
         sources = make(node.folder)
-        nginx = Nginx(node.folder, node.folder, 20 << 20)
+        nginx = node.nginx(node.folder, 20 << 20)
         node.job(url=nginx.url(sources[1].name), start=1, duration=5)  # what is loaded once
         by_source = [measure(node, nginx, path, 30.0 * m + 5.3 - 15, 30.0, m) for m, path in sources.items()]
         show("minutes", by_source)
@@ -126,10 +126,6 @@ def main() -> None:
         show("clip s", by_clip)
         if asked.plot:
             plot(asked.plot, by_source, by_clip)
-    finally:
-        if nginx:
-            nginx.close()
-        node.close()
 
 
 if __name__ == "__main__":

@@ -9,10 +9,11 @@ source is that of bench/clips.py and served by nginx.
 from __future__ import annotations
 
 import argparse
+from contextlib import closing
 from pathlib import Path
 
 from clips import LIMIT, make_source
-from node import Nginx, Node
+from node import Node
 
 
 def main() -> None:
@@ -23,13 +24,11 @@ def main() -> None:
     options.add_argument("--clips", type=int, default=10)
     options.add_argument("--times", type=int, default=3)
     asked = options.parse_args()
-    node = Node(max_worker=1, cache_bytes=0)
-    nginx = None
-    source = asked.source or node.folder / "long.mp4"
-    try:
+    with closing(Node(max_worker=1, cache_bytes=0)) as node:
+        source = asked.source or node.folder / "long.mp4"
         if not asked.source:
             make_source(source)
-        nginx = Nginx(node.folder, source.resolve().parent, LIMIT)
+        nginx = node.nginx(source.resolve().parent, LIMIT)
         url = nginx.url(source.name)
         parts = [
             {"start": round(asked.start + n * asked.seconds, 3), "end": round(asked.start + (n + 1) * asked.seconds, 3)}
@@ -50,10 +49,6 @@ def main() -> None:
             fetched = (nginx.sent() - before) / 1e6
             print(f"one message: {together.wall:.2f} s, CPU {together.cpu:.2f} s, {fetched:.1f} MB, {made} frames")
         print("CPU of one message to that of many: " + ", ".join(f"{ratio:.2f}" for ratio in ratios))
-    finally:
-        if nginx:
-            nginx.close()
-        node.close()
 
 
 if __name__ == "__main__":

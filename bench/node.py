@@ -42,6 +42,8 @@ class Cost:
 class Node:
     """Serves until it is closed; `folder` is for sources and results."""
 
+    _nginx: Nginx | None = None
+
     def __init__(self, **settings: Any) -> None:
         pytest_configure()
         self.folder = Path(tempfile.mkdtemp(prefix="videod-bench-"))
@@ -72,6 +74,11 @@ class Node:
         _over(r, ident)
         return final(r, ident)
 
+    def nginx(self, root: Path, limit: int) -> Nginx:
+        """One that serves `root` until the node is closed."""
+        self._nginx = Nginx(self.folder, root, limit)
+        return self._nginx
+
     @property
     def pid(self) -> int:
         """The daemon's."""
@@ -84,6 +91,8 @@ class Node:
         return sum(map(int, fields[11:15])) / TICKS
 
     def close(self) -> None:
+        if self._nginx:
+            self._nginx.close()
         self._daemon.stop()
         self._redis.kill()
         shutil.rmtree(self.folder)
