@@ -246,6 +246,28 @@ def test_wrong_messages(daemon: Daemon, r, studio: Studio) -> None:
     assert final(r, "same", 60)["error"]["code"] == "bad_message"
 
 
+def test_what_an_attempt_has_put_the_next_may_replace(daemon: Daemon, r, studio: Studio, origin: Origin) -> None:
+    """Even where overwrite is false: another encode gives other bytes, and what stands there is nobody else's."""
+    daemon.start(allow_hosts="* 127.0.0.1", retry_delay=1)
+    films = [studio.film(name).path.read_bytes() for name in ("hev1", "turned")]
+    source = origin.put("/v.mp4", Page(films[0]), Page(films[1]))
+    # looked at, put in vain, and both once more
+    target = origin.put("/out/v.mp4", *(Page(status=status) for status in (404, 503, 404, 201)))
+    message = {"kind": "convert", "url": source, "poster": True, "upload": target, "overwrite": False}
+    push(r, {"id": "o", "max_attempts": 2, **message})
+    poster = "/out/v.jpg"
+    until(lambda: r.hget("videod:job:o", "state") == "retry", 60, "the video could not be put")
+    first = origin.stored[poster]
+    origin.put(poster, Page(first, status=200))
+    done = final(r, "o", 60)
+    assert done["event"] == "done" and len(done["outputs"]) == 2, done
+    assert origin.stored[poster] != first
+    origin.put(poster, Page(b"somebody's"))
+    push(r, {"id": "p", **message})
+    assert final(r, "p", 60)["error"]["code"] == "upload_denied" and origin.stored[poster] != b"somebody's"
+    accounted(r, ["o", "p"])
+
+
 def test_over_http_and_killed_in_the_middle(daemon: Daemon, r, studio: Studio, origin: Origin) -> None:
     daemon.start(allow_hosts="* 127.0.0.1")
     film = studio.film("hev1")

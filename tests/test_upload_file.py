@@ -21,7 +21,7 @@ from videod.config import Settings
 from videod.errors import BadMessage, Cancelled, DiskFull, UploadDenied, VideodError
 from videod.process import Tools
 from videod.transfer.fetch import fetch
-from videod.transfer.upload import Target, check, send, target
+from videod.transfer.upload import Target, check, holds, send, target
 
 DIGEST = hashlib.sha256(BODY).hexdigest()
 
@@ -188,7 +188,11 @@ def test_other_content_is_replaced_at_once(result: Path, base: Path, settings: S
 
 def test_overwrite_false(result: Path, base: Path, settings: Settings, tools: Tools) -> None:
     where, path = place(f"{base}/a.mp4"), base / "a.mp4"
+    assert not holds(where, {DIGEST: len(BODY)}, settings, tools)
     send(result, where, settings, tools, overwrite=False)
+    assert holds(where, {DIGEST[::-1]: len(BODY), DIGEST: len(BODY)}, settings, tools)
+    assert not holds(where, {DIGEST[::-1]: len(BODY), DIGEST: 1}, settings, tools)
+    assert not holds(place(f"{base}/none/a.mp4"), {DIGEST: len(BODY)}, settings, tools)
     before = path.stat()
     again = send(result, where, settings, tools, overwrite=False)
     assert again.sha256 == DIGEST and path.stat().st_ino == before.st_ino

@@ -19,7 +19,7 @@ from videod.process import Tools
 from videod.transfer.body import Broken, pieces, text
 from videod.transfer.guard import Guard
 from videod.transfer.http import Http
-from videod.transfer.upload import Target, check, send, target
+from videod.transfer.upload import Target, check, holds, send, target
 from videod.transfer.urls import check_url
 
 DIGEST = hashlib.sha256(RESULT).hexdigest()
@@ -49,8 +49,10 @@ def test_into_nginx(nginx: WebDav, result: Path, settings: Settings, tools: Tool
 
 def test_overwrite_false_at_nginx(nginx: WebDav, result: Path, settings: Settings, tools: Tools) -> None:
     where = place(f"{nginx.url}/once.mp4")
-    for _ in range(2):
+    for there in (False, True):
+        assert holds(where, {DIGEST: len(RESULT)}, settings, tools) == there
         assert send(result, where, settings, tools, overwrite=False).sha256 == DIGEST
+    assert not holds(where, {DIGEST[::-1]: len(RESULT)}, settings, tools)
     for other in (b"other", os.urandom(len(RESULT))):
         (nginx.root / "once.mp4").write_bytes(other)
         with pytest.raises(UploadDenied, match="other content"):

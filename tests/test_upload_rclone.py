@@ -15,7 +15,7 @@ from videod.config import Settings
 from videod.errors import Cancelled, DiskFull, Stalled, UploadDenied, UploadFailed
 from videod.limits import Limits
 from videod.process import Tools
-from videod.transfer.upload import Target, check, send, target
+from videod.transfer.upload import Target, check, holds, send, target
 
 DIGEST = hashlib.sha256(RESULT).hexdigest()
 
@@ -86,8 +86,10 @@ def test_at_the_top_of_a_remote(result: Path, store: Path, settings: Settings, t
 def test_overwrite(result: Path, settings: Settings, tools: Tools, remote: str) -> None:
     """The encrypted remote keeps no checksums: what lies there is read back."""
     where = place(f"rclone:{remote}:once.mp4")
-    for _ in range(2):
+    for there in (False, True):
+        assert holds(where, {DIGEST: len(RESULT)}, settings, tools) == there
         assert send(result, where, settings, tools, overwrite=False).sha256 == DIGEST
+    assert not holds(where, {DIGEST[::-1]: len(RESULT)}, settings, tools)
     status = result.stat()
     for size in (len(RESULT), 10):
         # size and time are those of the old one: only the content tells

@@ -25,7 +25,7 @@ from videod.errors import (
 )
 from videod.process import Tools
 from videod.transfer.fetch import Fetched, fetch
-from videod.transfer.upload import Target, check, send, target
+from videod.transfer.upload import Target, check, holds, send, target
 
 DIGEST = hashlib.sha256(RESULT).hexdigest()
 
@@ -70,9 +70,11 @@ def test_other_content_is_replaced(s3: S3, result: Path, settings: Settings, too
 @pytest.mark.parametrize("megabytes", [3, 70])
 def test_overwrite_false(s3: S3, result: Path, settings: Settings, tools: Tools, megabytes: int) -> None:
     digest = large(result, megabytes)
-    where = place(f"s3://videos/once-{megabytes}.mp4")
-    for _ in range(2):
+    where, size = place(f"s3://videos/once-{megabytes}.mp4"), megabytes << 20
+    for there in (False, True):
+        assert holds(where, {digest: size}, settings, tools) == there
         assert send(result, where, settings, tools, overwrite=False).sha256 == digest
+    assert not holds(where, {digest[::-1]: size}, settings, tools)
     changed = s3.client.head_object(Bucket="videos", Key=f"once-{megabytes}.mp4")["LastModified"]
     result.write_bytes(os.urandom(megabytes << 20))
     with pytest.raises(UploadDenied, match="other content"):

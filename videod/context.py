@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -111,8 +112,13 @@ class Context:
         self.outputs.append(made)
         self.book.announce([Said(str(made.n), made.as_dict(), output=made)])
 
+    @cached_property
+    def before(self) -> Mapping[str, Any]:
+        """What earlier attempts have marked: {field: mark}."""
+        return self.book.marks()
+
     def kept(self) -> set[int]:
         """The numbers of what earlier attempts have made, which are outputs of this one, too."""
-        before = [Output(**mark) for mark in self.book.marks().values()]
+        before = [Output(**mark) for field, mark in self.before.items() if field.isdigit()]
         self.outputs += before
         return {made.n for made in before}

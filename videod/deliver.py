@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +10,10 @@ from typing import TYPE_CHECKING
 
 from videod.config.settings import Settings
 from videod.errors import UploadDenied
+from videod.events import Said
 from videod.job import Job
 from videod.transfer import upload
+from videod.transfer.digests import digests
 
 if TYPE_CHECKING:
     from videod.context import Context
@@ -44,13 +47,27 @@ def deliver(path: Path, target: upload.Target, ctx: Context, share: float, *, ke
         target,
         ctx.settings,
         ctx.tools,
-        overwrite=ctx.job.overwrite,
+        overwrite=ctx.job.overwrite or _is_ours(path, target, ctx),
         private=not ctx.job.public_only,
         on_progress=paced(ctx, path.stat().st_size / 1e6, " MB/s"),
     )
     if not keep:
         path.unlink()
     return sent
+
+
+def _is_ours(path: Path, target: upload.Target, ctx: Context) -> bool:
+    """Whether an earlier attempt of this job has put there what may be replaced: to encode again gives other bytes.
+
+    What is put there now is noted first, so that the next attempt knows it if this one ends before it is told.
+    """
+    place = "at " + hashlib.sha256(target.key.encode()).hexdigest()
+    digest = digests(path, ctx.tools, "sha256")["sha256"]
+    before = {field.removeprefix(f"{place} "): size for field, size in ctx.before.items() if field.startswith(place)}
+    ctx.book.announce([Said(f"{place} {digest}", path.stat().st_size)])
+    private = not ctx.job.public_only
+    # of the same bytes the upload itself finds that they are there
+    return digest not in before and upload.holds(target, before, ctx.settings, ctx.tools, private=private)
 
 
 def paced(ctx: Context, amount: float, unit: str) -> Callable[[float], None]:

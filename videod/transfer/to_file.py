@@ -66,6 +66,19 @@ def send(
     return Sent(place.url, size, digest)
 
 
+def holds(place: Target, settings: Settings, tools: Tools, private: bool, content: tuple[str, int]) -> bool:
+    """See upload.holds."""
+    base, inner = file_target(place.path, settings.upload_paths)
+    parents, name = os.path.split(inner)
+    try:
+        with open_folder(base, parents, False, make=False) as folder:
+            return _content(folder, name, content[1]) == content[0]
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise _failure(error, place) from None
+
+
 @contextmanager
 def open_folder(base: str, parents: str, sync: bool, *, make: bool = True) -> Iterator[int]:
     """The folder `parents` below `base` as a descriptor, made where it is missing; no link on the way is followed."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -69,19 +70,31 @@ def send(
     on_progress: Callable[[float], None],
 ) -> Sent:
     """See upload.send."""
+    url, size = check_url(place.address), path.stat().st_size
+    with _client(place, url, settings, tools, private) as client:
+        if not overwrite and (found := _there(client, url, size)):
+            return Sent(place.url, size, _same(found, path, place))
+        digest = _put(client, url, path, size, tools, overwrite, on_progress)
+        if digest:
+            return Sent(place.url, size, digest)
+        return Sent(place.url, size, _same(_there(client, url, size) or "unknown", path, place))
+
+
+def holds(place: Target, settings: Settings, tools: Tools, private: bool, content: tuple[str, int]) -> bool:
+    """See upload.holds."""
     url = check_url(place.address)
-    guard = Guard.of(settings, private=private)
+    with _client(place, url, settings, tools, private) as client:
+        return _there(client, url, content[1]) == content[0]
+
+
+@contextmanager
+def _client(place: Target, url: Url, settings: Settings, tools: Tools, private: bool) -> Iterator[Http]:
     wait = min(tools.stall_timeout or 120.0, 120.0)
-    size = path.stat().st_size
+    # of [source HOST] only the certificates: its secrets are for reading
+    ca_file = source_of(url, settings.sources).ca_file
     try:
-        # of [source HOST] only the certificates: its secrets are for reading
-        with Http(guard, ca_file=source_of(url, settings.sources).ca_file, connect=wait, read=wait) as client:
-            if not overwrite and (found := _there(client, url, size)):
-                return Sent(place.url, size, _same(found, path, place))
-            digest = _put(client, url, path, size, tools, overwrite, on_progress)
-            if digest:
-                return Sent(place.url, size, digest)
-            return Sent(place.url, size, _same(_there(client, url, size) or "unknown", path, place))
+        with Http(Guard.of(settings, private=private), ca_file=ca_file, connect=wait, read=wait) as client:
+            yield client
     except ForbiddenSource as error:  # a redirect inward
         raise UploadDenied(str(error)) from None
     except (Broken, FetchFailed) as error:

@@ -134,6 +134,13 @@ def send(
     return Sent(place.url, size, wanted["sha256"])
 
 
+def holds(place: Target, settings: Settings, tools: Tools, private: bool, content: tuple[str, int]) -> bool:
+    """See upload.holds."""
+    remote, inner = _split(place, settings)
+    rclone, name = _Remote(settings.storage["rclone"].config, tools), f"{remote}:{inner}"
+    return rclone.same(name, rclone.look(name, rclone.features(remote).kinds), content[1], {"sha256": content[0]})
+
+
 def _split(place: Target, settings: Settings) -> tuple[str, str]:
     """(remote, path); only names of remotes, no `:backend:` and no `remote,option=value`."""
     storage = settings.storage.get("rclone")

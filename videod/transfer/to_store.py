@@ -63,6 +63,21 @@ def send(
     return Sent(place.url, size, digest)
 
 
+def holds(place: Target, settings: Settings, tools: Tools, private: bool, content: tuple[str, int]) -> bool:
+    """See upload.holds."""
+    from obstore.exceptions import BaseError
+
+    where = stores.place(place.address, settings, UploadDenied)
+    store, (digest, size) = open_store(where, tools.stall_timeout, UploadDenied), content
+    try:
+        found_size, _, found = _look(store, where)
+        return found_size == size and (found or _read(store, where, size)) == digest
+    except FileNotFoundError:
+        return False
+    except BaseError as error:
+        raise _failure(error, where) from None
+
+
 def _put(store: Any, where: Place, size: int, digest: str, overwrite: bool, pieces: Iterator[bytes]) -> str:
     """Put it; its ETag. A part that the server received otherwise than it was sent is an error."""
     import obstore

@@ -3,13 +3,14 @@
     place = target(template, id=…, n=…, name=…, ext=…)      # pure; two places with one `key` are one
     check(place, settings)                                  # before any work
     sent = send(path, place, settings, tools)               # after it
+    holds(place, {sha256: size}, settings, tools)           # is it there already?
 
 Nothing is tried again here; that belongs to the job.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -53,6 +54,13 @@ def send(
     sent: Sent = _room(place.scheme).send(path, place, settings, tools, overwrite, private, on_part)
     on_progress(1.0)
     return sent
+
+
+def holds(
+    place: Target, contents: Mapping[str, int], settings: Settings, tools: Tools, *, private: bool = True
+) -> bool:
+    """Whether one of these contents, {SHA-256: size}, is what stands at `place`. Raises as `send`."""
+    return any(_room(place.scheme).holds(place, settings, tools, private, content) for content in contents.items())
 
 
 def _room(scheme: str) -> ModuleType:
