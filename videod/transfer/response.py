@@ -49,7 +49,31 @@ class Response(HTTPResponse):
         if self.headers is not None or self._begin_plain():
             return
         super().begin()
-        self.headers = Headers(cast(Any, self.headers).items())
+        read = cast(Any, self.headers)
+        # a line that is no header ends them for the library, but what ends the body may stand behind it
+        text = read.get_payload() if isinstance(read.get_payload(), str) else ""
+        lost = (line.rstrip("\r").partition(":") for line in text.split("\n") if ":" in line)
+        self.headers = Headers([*read.items(), *((name.strip(), value) for name, _, value in lost)])
+        self._find_end()
+
+    def _find_end(self) -> None:
+        """What ends the body, by RFC 9112: the library looks at the first header of a name and at one spelling."""
+        if self.status in (204, 304) or cast(Any, self)._method == "HEAD":
+            return
+        codings = {coding.strip() for coding in self.headers.get("transfer-encoding", "identity").lower().split(",")}
+        lengths = {length.strip() for length in self.headers.get("content-length", "").split(",")}
+        if "chunked" in codings and codings <= {"chunked", "identity", ""}:
+            # with a length, too, somebody on the way may have gone by that
+            self.will_close = self.will_close or lengths != {""}
+            self.chunked, self.chunk_left, self.length = True, None, None
+        elif not codings <= {"identity", ""}:
+            raise HTTPException("the body is coded for its transfer, which nobody asked for")
+        elif len(lengths) > 1:
+            raise HTTPException("the server promises two lengths at once")
+        elif _LENGTH.fullmatch(length := lengths.pop()):
+            self.length = int(length)
+        else:
+            self.length, self.will_close = None, True
 
     def _begin_plain(self) -> bool:
         """Take the head apart at once where it is plain.
