@@ -138,3 +138,14 @@ def test_a_length_that_is_no_number_is_none() -> None:
     for length in (b"+5", b"1_0", b"-5", b""):
         head, _, body = read(Response, b"HTTP/1.1 200 OK\r\nContent-Length: " + length + b"\r\n\r\nhello")
         assert head[-2:] == (None, True) and body == b"hello"
+
+
+def test_what_announces_an_answer_is_none() -> None:
+    for status in (b"100 Continue", b"102 Processing", b"103 Early Hints\r\nLink: </a>; rel=preload"):
+        assert read(Response, b"HTTP/1.1 " + status + b"\r\n\r\n" + PLAIN + b"hello")[0][1] == 200
+
+
+def test_announcements_without_end() -> None:
+    for status in (b"100 Continue", b"103 Early Hints"):
+        assert read(Response, b"HTTP/1.1 %s\r\n\r\n" % status * 99 + PLAIN + b"hello")[0] is HTTPException
+    assert read(Response, b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n")[0] is HTTPException

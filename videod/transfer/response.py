@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from http.client import HTTPException, HTTPResponse, IncompleteRead
+from http.client import HTTPException, HTTPResponse, IncompleteRead, parse_headers
 from typing import Any, cast
 
 BLOCK = 1 << 18
 # of chunks so much is waited for at once
 CHUNKS = 1 << 16
+# answers that only announce another
+MOST_HINTS = 32
 _NAME, _VALUE = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+", rb"[\t\x20-\x7e]*"
 _PLAIN = re.compile(rb"HTTP/1\.1 (200|206) ([\x20-\x7e]*)\r\n((?:" + _NAME + rb":" + _VALUE + rb"\r\n){1,64})")
 _LENGTH = re.compile(r"[0-9]{1,18}")
@@ -55,6 +57,18 @@ class Response(HTTPResponse):
         lost = (line.rstrip("\r").partition(":") for line in text.split("\n") if ":" in line)
         self.headers = Headers([*read.items(), *((name.strip(), value) for name, _, value in lost)])
         self._find_end()
+
+    def _read_status(self) -> tuple[str, int, str]:
+        """The library knows 100 alone, and takes any other announcement for the answer, which would then be read as
+        that of the next request."""
+        for _ in range(MOST_HINTS):
+            version, status, reason = cast(Any, super())._read_status()
+            if not 100 <= status < 200:
+                return version, status, reason
+            if status == 101:
+                raise HTTPException("the server goes on in another protocol, which nobody asked for")
+            parse_headers(cast(Any, self.fp))
+        raise HTTPException("the server only announces answers")
 
     def _find_end(self) -> None:
         """What ends the body, by RFC 9112: the library looks at the first header of a name and at one spelling."""
