@@ -149,3 +149,32 @@ def test_announcements_without_end() -> None:
     for status in (b"100 Continue", b"103 Early Hints"):
         assert read(Response, b"HTTP/1.1 %s\r\n\r\n" % status * 99 + PLAIN + b"hello")[0] is HTTPException
     assert read(Response, b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n")[0] is HTTPException
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        b"-5\r\nhello\r\n0\r\n\r\n",
+        b"-1\r\nhello\r\n0\r\n\r\n",
+        b"0x5\r\nhello\r\n0\r\n\r\n",
+        b"1_0\r\nhellohellohello!\r\n0\r\n\r\n",
+        b"5\r\nhello..0\r\n\r\n",
+        b"0005\r\nhello\r\n0",
+        b"5\r\nhello\r\n",
+        b"5\r\nhello\r\n\r\n",
+        b"5;" + b"a" * 99_999 + b"\r\nhello\r\n0\r\n\r\n",
+        b"5\r\nhello\r\n0\r\n" + b"a: b\r\n" * 1000 + b"\r\n",
+    ],
+)
+def test_chunks_that_are_none(chunks: bytes) -> None:
+    found = read(Response, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks)
+    assert issubclass(found[0], HTTPException)
+
+
+def test_chunks_in_other_spellings() -> None:
+    sent = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    for chunks in (
+        b"0005;a=b\r\nhello\r\n000\r\na: b\r\n\r\n",
+        b" 00000000000000000002  \r\nhe\r\n3\nllo\r\n0\r\n\r\n",
+    ):
+        assert read(Response, sent + chunks)[2] == b"hello"

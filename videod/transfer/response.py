@@ -15,6 +15,8 @@ MOST_HINTS = 32
 _NAME, _VALUE = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+", rb"[\t\x20-\x7e]*"
 _PLAIN = re.compile(rb"HTTP/1\.1 (200|206) ([\x20-\x7e]*)\r\n((?:" + _NAME + rb":" + _VALUE + rb"\r\n){1,64})")
 _LENGTH = re.compile(r"[0-9]{1,18}")
+_CHUNK = re.compile(rb"[ \t]*0*([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\n]*)?\r?\n")
+_LONGEST_LINE = 1 << 16
 
 
 class Headers(Mapping[str, str]):
@@ -113,6 +115,24 @@ class Response(HTTPResponse):
         self.chunked, self.length = False, int(length)
         self.will_close = "close" in headers.get("connection", "").lower()
         return True
+
+    def _get_chunk_left(self) -> int | None:
+        if self.chunk_left == 0:
+            self.chunk_left = None
+            if cast(Any, self.fp).read(2) != b"\r\n":
+                raise IncompleteRead(b"")
+        return cast("int | None", cast(Any, super())._get_chunk_left())
+
+    def _read_next_chunk_size(self) -> int:
+        """The library takes what Python takes for a number: below zero all that comes would be read at once. The line
+        must be whole: of 000a the first digit alone would be the end of the body."""
+        found = _CHUNK.fullmatch(cast(Any, self.fp).readline(_LONGEST_LINE))
+        if not found:
+            raise IncompleteRead(b"")
+        return int(found[1], 16)
+
+    def _read_and_discard_trailer(self) -> None:
+        parse_headers(cast(Any, self.fp))  # no more than of a head
 
     def pieces(self, size: int) -> Iterator[bytes]:
         """What is left of the body, as it comes, in pieces of up to `size` bytes."""
