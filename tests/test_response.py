@@ -62,7 +62,6 @@ def test_a_plain_head_needs_no_parser(monkeypatch: pytest.MonkeyPatch) -> None:
         b"HTTP/1.1  200  OK \r\nContent-Length: 5\r\n\r\n",
         b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\n",
         b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n",
-        b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n",
         b"HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\n",
         b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-4/9\r\nContent-Length: 5\r\n\r\n",
         b"HTTP/1.1 200 OK\nContent-Length: 5\n\n",
@@ -178,3 +177,15 @@ def test_chunks_in_other_spellings() -> None:
         b" 00000000000000000002  \r\nhe\r\n3\nllo\r\n0\r\n\r\n",
     ):
         assert read(Response, sent + chunks)[2] == b"hello"
+
+
+def test_an_answer_without_body_has_no_chunks() -> None:
+    for status in (b"204 No Content", b"304 Not Modified"):
+        head, _, body = read(Response, b"HTTP/1.1 " + status + b"\r\nTransfer-Encoding: chunked\r\n\r\n")
+        assert head[-3:] == (False, 0, False) and not body
+
+
+def test_a_body_may_follow_where_none_should() -> None:
+    for status, closes in ((b"204 No Content", True), (b"304 Not Modified", False)):
+        head, _, body = read(Response, b"HTTP/1.1 " + status + b"\r\nContent-Length: 5\r\n\r\nhello")
+        assert head[-2:] == (0, closes) and not body

@@ -74,10 +74,15 @@ class Response(HTTPResponse):
 
     def _find_end(self) -> None:
         """What ends the body, by RFC 9112: the library looks at the first header of a name and at one spelling."""
-        if self.status in (204, 304) or cast(Any, self)._method == "HEAD":
+        lengths = {length.strip() for length in self.headers.get("content-length", "").split(",")}
+        if self.status in (204, 304):
+            self.chunked = False  # for their end the library would wait
+            # of 304 it is the length of what stands there, of 204 one that may come
+            self.will_close = self.will_close or (self.status == 204 and lengths not in ({""}, {"0"}))
+            return
+        if cast(Any, self)._method == "HEAD":
             return
         codings = {coding.strip() for coding in self.headers.get("transfer-encoding", "identity").lower().split(",")}
-        lengths = {length.strip() for length in self.headers.get("content-length", "").split(",")}
         if "chunked" in codings and codings <= {"chunked", "identity", ""}:
             # with a length, too, somebody on the way may have gone by that
             self.will_close = self.will_close or lengths != {""}
