@@ -36,6 +36,9 @@ class Connection(HTTPConnection):
         """Whether the next request may be sent: the server has not ended it, nor said what nobody asked for."""
         if self.sock is None:
             return False
+        pending = getattr(self.sock, "pending", None)
+        if pending and pending():  # taken from the kernel, decrypted, and not asked for
+            return False
         ready = select.poll()  # select() knows no fd beyond 1023
         ready.register(self.sock, select.POLLIN)
         return not ready.poll(0)

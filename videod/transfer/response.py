@@ -165,6 +165,14 @@ class Response(HTTPResponse):
             raise IncompleteRead(b"", self.length)
         self._ended = True
 
+    def _close_conn(self) -> None:
+        """More than the answer may be here already. What of it is still to come would pass for the next answer."""
+        fp = cast(Any, self.fp)
+        fp.raw.readinto = lambda buffer: None  # nothing is waited for
+        if fp.peek():
+            self.will_close = True
+        cast(Any, super())._close_conn()
+
     def end(self) -> bool:
         """Read on where that costs less than another connection; whether this one can be used again."""
         try:
