@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.transfer_fixtures import settings_of
-from videod.transfer.body import pieces
+from videod.transfer.body import Broken, pieces
 from videod.transfer.guard import Guard
 from videod.transfer.http import Http
 from videod.transfer.urls import check_url
@@ -93,3 +93,12 @@ def test_an_answer_that_nobody_asked_for(http: Http, tls_files: tuple[Path, Path
     both = answer(body) + answer(b"wrong")
     with Told(both, answer(b"2"), tls=tls_files[1:] if secure else None) as server:
         assert [ask(http, server.url) for _ in range(2)] == [body, b"2"] and server.connections == 2
+
+
+@pytest.mark.parametrize(
+    "came", [b"GET /?sig=s3cret HTTP/1.1\r\n\r\n", b"HTTP/s3cret\x1b[2J 200 OK\r\n\r\n", b"\x1bs3cret\n"]
+)
+def test_what_is_no_answer_is_not_repeated(http: Http, came: bytes) -> None:
+    with Told(came) as server, pytest.raises(Broken, match="no HTTP/1") as error:
+        ask(http, server.url)
+    assert "s3cret" not in str(error.value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from http.client import HTTPException, IncompleteRead
+from http.client import BadStatusLine, HTTPException, IncompleteRead, UnknownProtocol
 
 from videod.transfer.response import BLOCK, Response
 
@@ -52,5 +52,7 @@ def reason(error: Exception) -> str:
     if isinstance(error, IncompleteRead):
         left = f": {error.expected} bytes are missing" if error.expected else ""
         return f"it ended early{left}"
+    if isinstance(error, (BadStatusLine, UnknownProtocol)) and not isinstance(error, OSError):
+        return "what came is no HTTP/1"  # and may be anything: some servers send back what they got, secrets and all
     shown = error.strerror if isinstance(error, OSError) else None
     return " ".join((shown or str(error)).split())[:300] or type(error).__name__
