@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import os
+import socket
 import threading
 import time
 from pathlib import Path
@@ -298,3 +300,23 @@ def test_it_goes_to_the_checked_address_under_the_asked_name(
         assert text(response) == "hello"
     assert origin.seen()[0].headers["host"] == f"localhost:{origin.port}"
     assert asked.count("localhost") == 1
+
+
+def test_cancel_before_the_answer(result: Path, settings: Settings, tools: Tools) -> None:
+    result.write_bytes(b"x")
+    tools.stall_timeout = 3.0
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def begin() -> None:
+            client, _ = listener.accept()
+            with client, contextlib.suppress(OSError):
+                client.sendall(b"HTTP/1.1 201 Cre")
+                tools.cancel.set()
+                while client.recv(1000):
+                    pass
+
+        thread = threading.Thread(target=begin)
+        thread.start()
+        with pytest.raises(Cancelled):
+            send(result, place(f"http://127.0.0.1:{listener.getsockname()[1]}/a"), settings, tools)
+        thread.join()

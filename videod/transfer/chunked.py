@@ -20,7 +20,7 @@ def fetch_chunked(request: Request, settings: Settings, tools: Tools, guard: Gua
     silence = tools.stall_timeout or 3600.0
     try:
         with (
-            Http(guard, proxy=settings.proxy, ca_file=source.ca_file, read=silence) as client,
+            Http(guard, proxy=settings.proxy, ca_file=source.ca_file, read=silence, check=tools.check) as client,
             client.request("GET", url, headers) as response,
         ):
             if response.status != 200 or response.headers.get("Content-Encoding", "identity") != "identity":

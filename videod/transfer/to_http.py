@@ -93,7 +93,8 @@ def _client(place: Target, url: Url, settings: Settings, tools: Tools, private: 
     # of [source HOST] only the certificates: its secrets are for reading
     ca_file = source_of(url, settings.sources).ca_file
     try:
-        with Http(Guard.of(settings, private=private), ca_file=ca_file, connect=wait, read=wait) as client:
+        guard = Guard.of(settings, private=private)
+        with Http(guard, ca_file=ca_file, connect=wait, read=wait, check=tools.check) as client:
             yield client
     except ForbiddenSource as error:  # a redirect inward
         raise UploadDenied(str(error)) from None
