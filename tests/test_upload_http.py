@@ -302,6 +302,24 @@ def test_it_goes_to_the_checked_address_under_the_asked_name(
     assert asked.count("localhost") == 1
 
 
+def test_an_answer_before_the_file(result: Path, settings: Settings, tools: Tools) -> None:
+    """It says nothing of what was not sent."""
+    result.write_bytes(b"x" * (64 << 20))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def hasty() -> None:
+            client, _ = listener.accept()
+            with client:
+                client.recv(1000)
+                client.sendall(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")
+
+        thread = threading.Thread(target=hasty)
+        thread.start()
+        with pytest.raises(UploadFailed):
+            send(result, place(f"http://127.0.0.1:{listener.getsockname()[1]}/a"), settings, tools)
+        thread.join()
+
+
 def test_cancel_before_the_answer(result: Path, settings: Settings, tools: Tools) -> None:
     result.write_bytes(b"x")
     tools.stall_timeout = 3.0

@@ -34,17 +34,20 @@ TYPES = {
 
 
 class _File(io.RawIOBase):
-    """The file as it is sent: each piece looks at the job's token and deadline, is hashed and counted."""
+    """The file as it is sent: each piece looks at the job's token and deadline, is hashed and counted. `whole` when the
+    last piece has been sent, too."""
 
     def __init__(self, file: IO[bytes], size: int, tools: Tools, on_progress: Callable[[float], None]) -> None:
         self._file, self._size, self._tools, self._on_progress = file, size, tools, on_progress
         self._sent = 0
+        self.whole = False
         self.digest = hashlib.sha256()
 
     def read(self, size: int = -1, /) -> bytes:
         """The next piece."""
         self._tools.check()
         piece = self._file.read(size)
+        self.whole = not piece
         self.digest.update(piece)
         self._sent += len(piece)
         self._on_progress(min(self._sent / (self._size or 1), 1.0))
@@ -120,6 +123,8 @@ def _put(
                     url = redirected(url, response.headers["Location"])
                     continue
                 if 200 <= response.status < 300:
+                    if not body.whole:
+                        raise Broken(f"it answered {response.status} before it had the whole file")
                     return body.digest.hexdigest()
                 if not overwrite and response.status in (409, 412):
                     return ""
