@@ -139,10 +139,12 @@ def test_a_source_that_changed_is_not_glued(daemon: Daemon, r, origin: Origin) -
     origin.put("/b", Page(BODY, cut_after=200_000, reset=True), Page(BODY, cut_after=100_000), Page(BODY))
     origin.put("/c", Page(BODY, cut_after=200_000, etag="", last_modified=""), Page(new))
     origin.put("/d", Page(BODY, cut_after=200_000), Page(new, if_range=False))
-    files += [{"url": f"{origin.url}/{name}", "name": name} for name in "bcd"]
+    other = Page(BODY[::-1], etag="", last_modified="Mon, 02 Jan 2023 03:04:06 GMT", if_range=False)
+    origin.put("/e", Page(BODY, cut_after=200_000, etag=""), other)
+    files += [{"url": f"{origin.url}/{name}", "name": name} for name in "bcde"]
     push(r, download("c", *files))
     assert final(r, "c")["event"] == "done"
-    assert below(daemon.state / "downloads" / "c") == {"a.bin": new, "b": BODY, "c": new, "d": new}
+    assert below(daemon.state / "downloads" / "c") == {"a.bin": new, "b": BODY, "c": new, "d": new, "e": other.body}
     assert [seen.range for seen in origin.seen("/c")] == ["", ""]
 
 

@@ -193,7 +193,8 @@ class _One:
             found = range_of(response.headers)
         except Refused:
             raise _Anew from None
-        same = not part.validator.startswith('"') or response.headers.get("etag", part.validator) == part.validator
+        name = "etag" if part.validator.startswith('"') else "last-modified"
+        same = response.headers.get(name, part.validator) == part.validator
         if not same or (found.start, found.size) != (part.size, part.total):
             raise _Anew
 
