@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.transfer_fixtures import settings_of
+from tests.transfer_fixtures import settings_of, wait_for
 from videod.transfer.body import Broken, pieces
 from videod.transfer.guard import Guard
-from videod.transfer.http import Http
+from videod.transfer.http import MOST_ADDRESSES, Http
 from videod.transfer.urls import check_url
 
 
@@ -26,7 +26,7 @@ class Told:
     """Answers each request with the next of what it was told to send; counts connections."""
 
     def __init__(self, *answers: bytes, tls: tuple[Path, Path] | None = None) -> None:
-        self.connections = 0
+        self.connections = self.open = 0
         self._answers = iter(answers)
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if tls else None
         if self._tls and tls:
@@ -47,12 +47,14 @@ class Told:
             while True:
                 client, _ = self._listener.accept()
                 self.connections += 1
+                self.open += 1
                 threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
         with suppress(OSError), self._tls.wrap_socket(client, server_side=True) if self._tls else client as one:
             while one.recv(65536):
                 one.sendall(next(self._answers))
+        self.open -= 1
 
 
 @pytest.fixture
@@ -102,3 +104,12 @@ def test_what_is_no_answer_is_not_repeated(http: Http, came: bytes) -> None:
     with Told(came) as server, pytest.raises(Broken, match="no HTTP/1") as error:
         ask(http, server.url)
     assert "s3cret" not in str(error.value)
+
+
+def test_many_hosts_behind_a_proxy(tmp_path: Path) -> None:
+    with (
+        Told(*[answer(b"1")] * 100) as proxy,
+        Http(Guard.of(settings_of(tmp_path)), proxy=proxy.url, read=5) as http,
+    ):
+        assert {ask(http, f"http://127.1.0.{n}/") for n in range(100)} == {b"1"}
+        wait_for(lambda: proxy.open <= MOST_ADDRESSES + 1)

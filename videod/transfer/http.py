@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 Key = tuple[str, str, int, str]
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 AGENT = f"videod/{__version__}"
-# addresses whose connections are kept
+# addresses, or hosts behind a proxy, whose connections are kept
 MOST_ADDRESSES = 64
 
 
@@ -163,13 +163,13 @@ class Http:
         return Connection(made)
 
     def _reach(self, url: Url) -> Iterator[tuple[str, int]]:
+        if len(self._idle) > MOST_ADDRESSES:
+            with suppress(StopIteration, RuntimeError):  # another thread was faster
+                self._drop(next(iter(self._idle)))
         if self._proxy:
             self._guard.check_unresolved(url.host, url.port)
             yield self._proxy.host, self._proxy.port
             return
-        if len(self._idle) > MOST_ADDRESSES:
-            with suppress(StopIteration, RuntimeError):  # another thread was faster
-                self._drop(next(iter(self._idle)))
         for end in sorted(self._guard.resolve(url.host, url.port), key=lambda end: end.address in self._dead):
             yield end.address, end.port
             self._dead.add(end.address)  # the next one is asked for: this one cannot be connected to
