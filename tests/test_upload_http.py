@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import os
 import socket
+import ssl
 import threading
 import time
 from pathlib import Path
@@ -337,4 +338,25 @@ def test_cancel_before_the_answer(result: Path, settings: Settings, tools: Tools
         thread.start()
         with pytest.raises(Cancelled):
             send(result, place(f"http://127.0.0.1:{listener.getsockname()[1]}/a"), settings, tools)
+        thread.join()
+
+
+def test_a_refusal_before_the_file_over_tls(
+    tls_files: tuple[Path, Path, Path], result: Path, tmp_path: Path, tools: Tools
+) -> None:
+    result.write_bytes(b"x" * (64 << 20))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*tls_files[1:])
+    settings = settings_of(tmp_path, {"source localhost": {"ca_file": str(tls_files[0])}})
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def refuse() -> None:
+            with context.wrap_socket(listener.accept()[0], server_side=True) as client:
+                client.recv(1000)
+                client.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        with pytest.raises(UploadDenied, match="403"):
+            send(result, place(f"https://localhost:{listener.getsockname()[1]}/a"), settings, tools)
         thread.join()

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from http.client import HTTPConnection
 from io import RawIOBase
+from ssl import SSLEOFError
 from typing import TYPE_CHECKING
 
 from videod.transfer.body import Broken
@@ -46,7 +47,7 @@ class Connection(HTTPConnection):
     def ask(self, method: str, target: str, headers: Mapping[str, str], body: RawIOBase | bytes | None) -> Response:
         """Send a request, and read the head of the response. The body is not read yet."""
         # a server may answer, and end, before it has read the whole body
-        with suppress(BrokenPipeError, ConnectionResetError):
+        with suppress(BrokenPipeError, ConnectionResetError, SSLEOFError):
             self.request(method, target, body, headers)
         response = self.getresponse()
         assert isinstance(response, Response)
