@@ -219,6 +219,17 @@ def test_cancelled_while_it_runs_and_while_it_waits(daemon: Daemon, r, origin: O
     ended(r, "runs", "waits")
 
 
+def test_cancelled_in_full_flow_all_that_is_whole_is_told(daemon: Daemon, r, origin: Origin) -> None:
+    start(daemon)
+    url = origin.put("/f", b"x" * 1000)
+    push(r, task("c", *((f"f{n}", url) for n in range(2000))), queue=BATCH)
+    until(lambda: len(answers(r, "c")) > 100, 20, "it flows")
+    assert daemon.command("cancel", "batch:c").returncode == 0
+    assert final(r, "batch:c")["event"] == "cancelled"
+    assert sorted(answers(r, "c")[1:-1]) == sorted(files(daemon, "c"))
+    ended(r, "c")
+
+
 def test_kill_9_in_the_middle(daemon: Daemon, r, origin: Origin) -> None:
     start(daemon)
     bodies = {f"f{n}": os.urandom(50_000) for n in range(40)}

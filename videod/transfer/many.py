@@ -11,6 +11,7 @@ import queue
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -119,12 +120,17 @@ class Many:
                     done += len(ended)
                     self._discard(ended, wanted, folder)
                     on_came(ended)
+                if rounds.over:
+                    raise rounds.over
                 for n in rounds.due():
                     turns.add(host_of(wanted[n].url), n)
                 self._tools.check()
                 look(min(1.0, (done + sum(list(self._parts.values()))) / len(wanted)))
         finally:
             self._end(turns, pool)
+            # what stands there is told, whatever ended the others
+            if whole := [came for came, failed in self._ended(len(wanted)) if not failed]:
+                on_came(whole)
 
     def _serve(self, turns: Turns, host: str, n: int, wanted: Sequence[Wanted], line: Line, overwrite: bool) -> None:
         """In a thread of the pool: a file whose turn it is, and what is next then."""
@@ -178,15 +184,18 @@ class Many:
         to announce each by itself would cost Redis and us more than to fetch it."""
         found = early[:]
         early.clear()
-        try:
+        with suppress(queue.Empty):
             if not found:
                 found.append(self._came.get(timeout=TICK))
                 if left > 1:
                     time.sleep(TOGETHER)
-            while len(found) < MOST_AT_ONCE:
-                found.append(self._came.get(timeout=0))
-        except queue.Empty:
-            pass
+        return found + self._ended(MOST_AT_ONCE)
+
+    def _ended(self, most: int) -> list[tuple[Came, BaseException | None]]:
+        found: list[tuple[Came, BaseException | None]] = []
+        with suppress(queue.Empty):
+            while len(found) < most:
+                found.append(self._came.get_nowait())
         return found
 
     def _one(self, n: int, one: Wanted, line: Line, overwrite: bool) -> Came:
@@ -206,16 +215,17 @@ class Many:
 
 
 class _Rounds:
-    """Which files are tried again, and when. `early`: what failed before it was tried."""
+    """Which files are tried again, and when. `early`: what failed before it was tried; `over`: what ends them all."""
 
     def __init__(self, tries: int, delay: float) -> None:
         self._tries, self._delay = tries, delay
         self._tried: dict[int, int] = {}
         self._later: list[tuple[float, int]] = []
         self.early: list[tuple[Came, BaseException | None]] = []
+        self.over: BaseException | None = None
 
     def judge(self, found: Sequence[tuple[Came, BaseException | None]]) -> list[Came]:
-        """Those that are through; raises what ends them all."""
+        """Those that are through."""
         ended = []
         for came, failed in found:
             if failed is None:
@@ -229,7 +239,7 @@ class _Rounds:
             elif isinstance(failed, OF_THE_FILE):
                 ended.append(Came(came.n, failure=failed))
             else:
-                raise failed
+                self.over = self.over or failed
         return ended
 
     def due(self) -> list[int]:
