@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from http.client import HTTPException, RemoteDisconnected
+from http.client import HTTPException
 from io import RawIOBase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from videod import __version__
 from videod.transfer.body import Broken, broken, reason
@@ -101,25 +101,19 @@ class Http:
             target = url.text
             if self._proxy.authorization:
                 sent["Proxy-Authorization"] = self._proxy.authorization
-        connection, key, response = self._asked(url, method, target, sent, body)
+        connection, key = self._connection(url)
+        try:
+            response = connection.ask(method, target, sent, body)
+        except (HTTPException, OSError) as error:
+            connection.close()
+            raise broken(error) from None
+        except BaseException:
+            connection.close()
+            raise
         try:
             yield response
         finally:
             self._over(connection, response, key)
-
-    def _asked(self, url: Url, *request: Any) -> tuple[Connection, Key, Response]:
-        while True:
-            connection, key, known = self._connection(url)
-            try:
-                return connection, key, connection.ask(*request)
-            except BaseException as error:
-                connection.close()
-                # a server may end a connection just while it is used again; what changes nothing may be asked again
-                gone = isinstance(error, (RemoteDisconnected, ConnectionResetError))
-                if gone and known and request[0] in ("GET", "HEAD"):
-                    self._drop(key)
-                    continue
-                raise (broken(error) if isinstance(error, (HTTPException, OSError)) else error) from None
 
     def _over(self, connection: Connection, response: Response, key: Key) -> None:
         """Keep the connection for the next request, unless more is to come than is worth reading."""
@@ -135,8 +129,8 @@ class Http:
             else:
                 connection.close()
 
-    def _connection(self, url: Url) -> tuple[Connection, Key, bool]:
-        """One that waits, or a new one, to the first address that can be connected to; whether it was used before."""
+    def _connection(self, url: Url) -> tuple[Connection, Key]:
+        """One that waits, or a new one, to the first address that can be connected to."""
         why = "no address"
         for address, port in self._reach(url):
             key = (url.scheme, url.host, url.port, address)
@@ -144,13 +138,13 @@ class Http:
             with suppress(IndexError):
                 while not (known := idle.pop()).alive:
                     known.close()
-                return known, key, True
+                return known, key
             try:
                 made = self._patience.dial(address, port, self._connect)
             except OSError as error:  # nothing was sent yet: try the next address
                 why = reason(error)
                 continue
-            return self._connected(made, url), key, False
+            return self._connected(made, url), key
         raise Broken(why)
 
     def _connected(self, made: socket.socket, url: Url) -> Connection:
