@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -249,22 +250,29 @@ def test_wrong_messages(daemon: Daemon, r, studio: Studio) -> None:
 def test_what_an_attempt_has_put_the_next_may_replace(daemon: Daemon, r, studio: Studio, origin: Origin) -> None:
     """Even where overwrite is false: another encode gives other bytes, and what stands there is nobody else's."""
     daemon.start(allow_hosts="* 127.0.0.1", retry_delay=1)
-    films = [studio.film(name).path.read_bytes() for name in ("hev1", "turned")]
-    source = origin.put("/v.mp4", Page(films[0]), Page(films[1]))
-    # looked at, put in vain, and both once more
-    target = origin.put("/out/v.mp4", *(Page(status=status) for status in (404, 503, 404, 201)))
+    films = [studio.film(name).path.read_bytes() for name in ("hev1", "turned", "hev1")]
+    source = origin.put("/v.mp4", *map(Page, films))
+    target = origin.put("/out/v.mp4", Page(status=503))
     message = {"kind": "convert", "url": source, "poster": True, "upload": target, "overwrite": False}
-    push(r, {"id": "o", "max_attempts": 2, **message})
-    poster = "/out/v.jpg"
-    until(lambda: r.hget("videod:job:o", "state") == "retry", 60, "the video could not be put")
-    first = origin.stored[poster]
-    origin.put(poster, Page(first, status=200))
+    push(r, {"id": "o", "max_attempts": 3, **message})
+    poster, seen = "/out/v.jpg", list[bytes]()
+
+    def in_vain(attempt: int) -> bool:
+        puts = [one for one in origin.seen("/out/v.mp4") if one.method == "PUT"]
+        return len(puts) == attempt and r.hget("videod:job:o", "state") == "retry"
+
+    for attempt in (1, 2):
+        until(partial(in_vain, attempt), 60, "put in vain")
+        seen.append(origin.stored[poster])
+        origin.put(poster, Page(seen[-1]))
+    origin.put("/out/v.mp4", Page(status=201))
     done = final(r, "o", 60)
     assert done["event"] == "done" and len(done["outputs"]) == 2, done
-    assert origin.stored[poster] != first
+    assert seen[0] != seen[1] != origin.stored[poster]
+    mine = origin.stored[poster]
     origin.put(poster, Page(b"somebody's"))
     push(r, {"id": "p", **message})
-    assert final(r, "p", 60)["error"]["code"] == "upload_denied" and origin.stored[poster] != b"somebody's"
+    assert final(r, "p", 60)["error"]["code"] == "upload_denied" and origin.stored[poster] == mine
     accounted(r, ["o", "p"])
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.listener import Listener
 from tests.origin import Origin, Page
 from tests.transfer_fixtures import ArgvWatch, settings_of, wait_for
 from videod.config import Settings
@@ -543,34 +544,21 @@ def test_tls_through_the_proxy_of_the_settings(
         assert {head.rpartition(" ")[0] for head in proxy.heads} == {f"CONNECT localhost:{secure.port}"}
 
 
-class Tunnel:
+class Tunnel(Listener):
     """A proxy that opens any tunnel."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.heads: list[str] = []
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
-        threading.Thread(target=self.accept, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.port}"
 
-    def __enter__(self) -> Tunnel:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-
-    def accept(self) -> None:
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            head = client.recv(65536).decode()
-            self.heads.append(head.partition("\r\n")[0])
-            server = socket.create_connection(("127.0.0.1", int(head.split()[1].rpartition(":")[2])))
-            client.sendall(b"HTTP/1.1 200 Go\r\n\r\n")
-            for one, other in ((client, server), (server, client)):
-                threading.Thread(target=self.copy, args=(one, other), daemon=True).start()
+    def serve(self, client: socket.socket) -> None:
+        head = client.recv(65536).decode()
+        self.heads.append(head.partition("\r\n")[0])
+        server = socket.create_connection(("127.0.0.1", int(head.split()[1].rpartition(":")[2])))
+        client.sendall(b"HTTP/1.1 200 Go\r\n\r\n")
+        for one, other in ((client, server), (server, client)):
+            threading.Thread(target=self.copy, args=(one, other), daemon=True).start()
 
     def copy(self, one: socket.socket, other: socket.socket) -> None:
         try:

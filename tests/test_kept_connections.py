@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import socket
 import ssl
-import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from tests.listener import Listener
 from tests.transfer_fixtures import settings_of, wait_for
 from videod.transfer.body import Broken, pieces
 from videod.transfer.guard import Guard
@@ -22,7 +21,7 @@ def answer(body: bytes) -> bytes:
     return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
 
 
-class Told:
+class Told(Listener):
     """Answers each request with the next of what it was told to send; counts connections."""
 
     def __init__(self, *answers: bytes, tls: tuple[Path, Path] | None = None) -> None:
@@ -31,30 +30,18 @@ class Told:
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if tls else None
         if self._tls and tls:
             self._tls.load_cert_chain(*tls)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self._listener.getsockname()[1]}/"
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__()
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}/"
 
-    def __enter__(self) -> Told:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                self.connections += 1
-                self.open += 1
-                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
-
-    def _serve(self, client: socket.socket) -> None:
-        with suppress(OSError), self._tls.wrap_socket(client, server_side=True) if self._tls else client as one:
-            while one.recv(65536):
-                one.sendall(next(self._answers))
-        self.open -= 1
+    def serve(self, client: socket.socket) -> None:
+        self.connections += 1
+        self.open += 1
+        try:
+            with self._tls.wrap_socket(client, server_side=True) if self._tls else client as one:
+                while one.recv(65536):
+                    one.sendall(next(self._answers))
+        finally:
+            self.open -= 1
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from tests.transfer_fixtures import RESULT, WebDav, settings_of, wait_for
 from videod.config import Settings
 from videod.errors import Cancelled, Failure, TimedOut, UploadDenied, UploadFailed
 from videod.process import Tools
-from videod.transfer.body import Broken, pieces, text
+from videod.transfer.body import Broken, pieces
 from videod.transfer.guard import Guard
 from videod.transfer.http import Http
 from videod.transfer.upload import Target, check, holds, send, target
@@ -260,7 +260,7 @@ def test_connections_are_kept_and_redirects_are_not_followed(origin: Origin, cli
     with client:
         for _ in range(3):
             with client.request("GET", check_url(origin.url + "/a"), {"X-A": "1"}) as response:
-                assert (response.status, text(response)) == (200, "hello")
+                assert (response.status, b"".join(pieces(response))) == (200, b"hello")
         with client.request("GET", check_url(origin.url + "/r")) as response:
             assert response.status == 302
         with client.request("POST", check_url(origin.url + "/p"), body=b"event") as response:
@@ -298,7 +298,7 @@ def test_it_goes_to_the_checked_address_under_the_asked_name(
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     origin.put("/a", b"hello")
     with client, client.request("GET", check_url(f"http://LOCALHOST:{origin.port}/a")) as response:
-        assert text(response) == "hello"
+        assert b"".join(pieces(response)) == b"hello"
     assert origin.seen()[0].headers["host"] == f"localhost:{origin.port}"
     assert asked.count("localhost") == 1
 

@@ -117,6 +117,16 @@ class Context:
         """What earlier attempts have marked: {field: mark}."""
         return self.book.marks()
 
+    @cached_property
+    def put(self) -> Mapping[str, Mapping[str, int]]:
+        """What earlier attempts have put, or were about to: {place: {SHA-256: size}}."""
+        found: dict[str, dict[str, int]] = {}
+        for name, size in self.before.items():
+            if name.startswith("at "):
+                _, place, digest = name.split(" ")
+                found.setdefault(place, {})[digest] = size
+        return found
+
     def kept(self) -> set[int]:
         """The numbers of what earlier attempts have made, which are outputs of this one, too."""
         before = [Output(**mark) for field, mark in self.before.items() if field.isdigit()]

@@ -61,13 +61,12 @@ def _is_ours(path: Path, target: upload.Target, ctx: Context) -> bool:
 
     What is put there now is noted first, so that the next attempt knows it if this one ends before it is told.
     """
-    place = "at " + hashlib.sha256(target.key.encode()).hexdigest()
+    place = hashlib.sha256(target.key.encode()).hexdigest()
     digest = digests(path, ctx.tools, "sha256")["sha256"]
-    before = {field.removeprefix(f"{place} "): size for field, size in ctx.before.items() if field.startswith(place)}
-    ctx.book.announce([Said(f"{place} {digest}", path.stat().st_size)])
-    private = not ctx.job.public_only
     # of the same bytes the upload itself finds that they are there
-    return digest not in before and upload.holds(target, before, ctx.settings, ctx.tools, private=private)
+    others = {known: size for known, size in ctx.put.get(place, {}).items() if known != digest}
+    ctx.book.announce([Said(f"at {place} {digest}", path.stat().st_size)])
+    return upload.holds(target, others, ctx.settings, ctx.tools, private=not ctx.job.public_only)
 
 
 def paced(ctx: Context, amount: float, unit: str) -> Callable[[float], None]:

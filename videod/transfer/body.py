@@ -32,16 +32,6 @@ def arriving(response: Response, buffer: memoryview) -> Iterator[bytes | memoryv
         raise broken(error) from None
 
 
-def text(response: Response, longest: int = 4096) -> str:
-    """The beginning of the body, for error texts."""
-    found = b""
-    for piece in pieces(response, longest):
-        found += piece
-        if len(found) >= longest:
-            break
-    return found[:longest].decode("utf-8", "replace")
-
-
 def broken(error: Exception) -> Broken:
     """Of what http.client and the sockets below it raise."""
     return (Silent if isinstance(error, TimeoutError) else Broken)(reason(error))

@@ -88,7 +88,7 @@ class Http:
     def request(
         self, method: str, url: Url, headers: Mapping[str, str] | None = None, body: RawIOBase | bytes | None = None
     ) -> Iterator[Response]:
-        """One request; its response, whose body is read by `pieces` or `text` or thrown away.
+        """One request; its response, whose body is read by `pieces` or thrown away.
 
         User info of the address is sent as basic authentication. Raises Broken, ForbiddenSource, and
         FetchFailed when the name does not resolve.
@@ -104,12 +104,9 @@ class Http:
         connection, key = self._connection(url)
         try:
             response = connection.ask(method, target, sent, body)
-        except (HTTPException, OSError) as error:
+        except BaseException as error:
             connection.close()
-            raise broken(error) from None
-        except BaseException:
-            connection.close()
-            raise
+            raise (broken(error) if isinstance(error, (HTTPException, OSError)) else error) from None
         try:
             yield response
         finally:

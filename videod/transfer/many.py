@@ -68,6 +68,9 @@ class Came:
     failure: Failure | None = None
 
 
+Ended = tuple[Came, BaseException | None]
+
+
 class Many:
     """Used by one thread, which starts others for the time of `bring`."""
 
@@ -76,7 +79,7 @@ class Many:
     ) -> None:
         self._settings, self._tools, self._connections = settings, tools, connections
         self._crew = Crew(tools, settings.connections_per_task)
-        self._came: queue.SimpleQueue[tuple[Came, BaseException | None]] = queue.SimpleQueue()
+        self._came: queue.SimpleQueue[Ended] = queue.SimpleQueue()
         self._parts: dict[int, float] = {}
         self._space = space
         self._silence = tools.stall_timeout or 3600.0
@@ -137,16 +140,15 @@ class Many:
         turn: Turn | None = (host, n)
         while turn:
             host, n = turn
-            came, failed = Came(n), None  # type: Came, BaseException | None
             try:
-                came = self._one(n, wanted[n], line, overwrite)
+                ended: Ended = (self._one(n, wanted[n], line, overwrite), None)
             except BaseException as error:
-                failed = error
+                ended = (Came(n), error)
                 self._asker.forget(host)
             finally:
                 self._parts.pop(n, None)
                 turn = turns.done(host)
-                self._came.put((came, failed))
+                self._came.put(ended)
 
     def _end(self, turns: Turns, pool: ThreadPoolExecutor) -> None:
         self._crew.end()
@@ -177,9 +179,7 @@ class Many:
                 rounds.early.append((Came(n), error))
         return found
 
-    def _ready(
-        self, early: list[tuple[Came, BaseException | None]], left: int
-    ) -> list[tuple[Came, BaseException | None]]:
+    def _ready(self, early: list[Ended], left: int) -> list[Ended]:
         """What ended; waits a moment for the first, and then for its neighbours: of `left` files more are to come, and
         to announce each by itself would cost Redis and us more than to fetch it."""
         found = early[:]
@@ -191,8 +191,8 @@ class Many:
                     time.sleep(TOGETHER)
         return found + self._ended(MOST_AT_ONCE)
 
-    def _ended(self, most: int) -> list[tuple[Came, BaseException | None]]:
-        found: list[tuple[Came, BaseException | None]] = []
+    def _ended(self, most: int) -> list[Ended]:
+        found: list[Ended] = []
         with suppress(queue.Empty):
             while len(found) < most:
                 found.append(self._came.get_nowait())
@@ -221,10 +221,10 @@ class _Rounds:
         self._tries, self._delay = tries, delay
         self._tried: dict[int, int] = {}
         self._later: list[tuple[float, int]] = []
-        self.early: list[tuple[Came, BaseException | None]] = []
+        self.early: list[Ended] = []
         self.over: BaseException | None = None
 
-    def judge(self, found: Sequence[tuple[Came, BaseException | None]]) -> list[Came]:
+    def judge(self, found: Sequence[Ended]) -> list[Came]:
         """Those that are through."""
         ended = []
         for came, failed in found:

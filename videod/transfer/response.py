@@ -55,8 +55,8 @@ class Response(HTTPResponse):
         super().begin()
         read = cast(Any, self.headers)
         # a line that is no header ends them for the library, but what ends the body may stand behind it
-        text = read.get_payload() if isinstance(read.get_payload(), str) else ""
-        lost = (line.rstrip("\r").partition(":") for line in text.split("\n") if ":" in line)
+        rest = text.split("\n") if isinstance(text := read.get_payload(), str) else []
+        lost = (line.rstrip("\r").partition(":") for line in rest if ":" in line)
         self.headers = Headers([*read.items(), *((name.strip(), value) for name, _, value in lost)])
         self._find_end()
 

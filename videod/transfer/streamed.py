@@ -83,9 +83,8 @@ def stream(address: str, part: Part, sha256: str, line: Line, on_part: Callable[
             one.from_store()
         else:
             one.from_web(check_url(address))
-        if not sha256 or part.sha.hexdigest() == sha256:
+        if not sha256 or (found := part.sha.hexdigest()) == sha256:
             return
-        found = part.sha.hexdigest()
         part.reset()
         if not glued:  # or it may be the fault of what was there before
             raise Damaged(f"the file's SHA-256 is {found}, not {sha256}")
@@ -125,8 +124,7 @@ class _One:
             try:
                 return self._once(url)
             except Silent:
-                silence = self._line.silence
-                raise Stalled(f"the server sent nothing for {silence:g} s: {url.shown}") from None
+                raise Stalled(f"the server sent nothing for {self._line.silence:g} s: {url.shown}") from None
             except Broken as error:
                 why = str(error)
                 came, total = part.size, part.total
@@ -206,7 +204,8 @@ class _One:
     def _take(self, coming: Iterator[bytes | memoryview], *, fetched: bool = True, rate: int = 0) -> None:
         """Write all that comes; `fetched`: over the network, `rate`: at most so many bytes a second."""
         part, line, most, pace = self._part, self._line, self._most, Pace(self._line.crew.check)
-        line.crew.share_core(part.total is not None and part.total - part.size <= SMALL)
+        if part.total is None or part.total - part.size > SMALL:
+            line.crew.share_core(False)
         with self._room() as wrote:
             for piece in coming:
                 size = len(piece)
